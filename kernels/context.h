@@ -1,0 +1,38 @@
+#pragma once
+// What the CPU schedules share and calls do not carry: threads, scratch memory, library plans.
+#include <cstddef>
+#include <memory>
+
+namespace stopgrad::cpu {
+
+struct LibraryPlans;  // primitives of the convolution library, keyed by sizes, type and direction
+
+class Context {
+ public:
+  /// threads = 0 takes every processor this process may run on.
+  explicit Context(int threads = 0);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  int threads() const { return threads_; }
+
+  /// Uninitialised memory for the call that asks, 64-byte aligned; it ends with the next scratch().
+  /// Grows to the largest request and stays.
+  void* scratch(size_t bytes);
+  template <class T>
+  T* scratch_of(size_t count) {
+    return static_cast<T*>(scratch(count * sizeof(T)));
+  }
+  size_t scratch_bytes() const { return capacity_; }
+
+  LibraryPlans& plans() { return *plans_; }
+
+ private:
+  int threads_;
+  size_t capacity_ = 0;
+  void* buffer_ = nullptr;
+  std::unique_ptr<LibraryPlans> plans_;
+};
+
+}  // namespace stopgrad::cpu
