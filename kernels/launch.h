@@ -20,7 +20,7 @@ struct Device {
 /// Runs a call where its memory lives.
 template <class Call>
 void launch(const Device& device, const Call& call) {
-  cpu::run(call, *device.cpu);
+  run(call, *device.cpu);  // found beside the call's context, when the template is used
 }
 
 }  // namespace stopgrad

@@ -1,0 +1,71 @@
+#pragma once
+// Batch normalisation over matrices [rows, channels] (1-D and 2-D are one kernel in NHWC), with an optional
+// residual and an optional ReLU inside: y = relu(gamma * (x - mean) * rstd + beta + residual).
+#include "kernels/context.h"
+#include "kernels/dtype.h"
+
+namespace stopgrad {
+
+/// Training form. `groups` splits the rows into equal parts (one per view) with statistics of their own.
+/// Biased variance for normalising; running variance takes the unbiased one, group after group in order:
+/// running = (1 - momentum) * running + momentum * batch. rows per group must be at least 2.
+template <class T>
+struct BatchNormForward {
+  int groups, rows, channels;  // rows of one group
+  Acc<T> eps, momentum;
+  const T* x;           // [groups * rows, channels]
+  const Acc<T>* gamma;  // [channels], or null: 1
+  const Acc<T>* beta;   // [channels], or null: 0
+  const T* residual;    // [groups * rows, channels], or null
+  bool relu;
+  T* y;                  // [groups * rows, channels]
+  Acc<T>* mean;          // [groups, channels], saved for backward
+  Acc<T>* rstd;          // [groups, channels], 1 / sqrt(var + eps)
+  Acc<T>* running_mean;  // [channels], or null: not updated
+  Acc<T>* running_var;   // [channels], or null
+};
+
+/// Evaluation form: the same map with the running statistics; nothing is saved.
+template <class T>
+struct BatchNormInference {
+  int rows, channels;
+  Acc<T> eps;
+  const T* x;
+  const Acc<T>*gamma, *beta;  // or null
+  const T* residual;          // or null
+  bool relu;
+  const Acc<T>*running_mean, *running_var;
+  T* y;
+};
+
+/// Gradients of the training form. The ReLU's mask is recomputed from x, or, with a residual, read from y.
+/// Outputs that are null are not computed.
+template <class T>
+struct BatchNormBackward {
+  int groups, rows, channels;
+  const T* dy;
+  const T* x;
+  const T* y;  // output of forward; read only when relu with a residual
+  const Acc<T>*gamma, *beta;
+  const Acc<T>*mean, *rstd;  // [groups, channels]
+  bool relu, has_residual;
+  T* dx;
+  bool accumulate_dx;
+  Acc<T>* dgamma;
+  bool accumulate_dgamma;
+  Acc<T>* dbeta;
+  bool accumulate_dbeta;
+  T* dresidual;
+  bool accumulate_dresidual;
+};
+
+namespace cpu {
+template <class T>
+void run(const BatchNormForward<T>&, Context&);
+template <class T>
+void run(const BatchNormInference<T>&, Context&);
+template <class T>
+void run(const BatchNormBackward<T>&, Context&);
+}  // namespace cpu
+
+}  // namespace stopgrad

@@ -1,0 +1,42 @@
+#pragma once
+// Negative cosine similarity, the loss of SimSiam (section 3, eq. 1 and 2):
+//   loss = - 1/(pairs * rows) * sum over pairs and rows of p^ . z^,   u^ = u / max(|u|, 1e-12)
+// One pair is the asymmetric loss, two are the symmetric one: both directions are one call.
+#include "kernels/context.h"
+#include "kernels/dtype.h"
+
+namespace stopgrad {
+
+inline constexpr int kMaxPairs = 8;
+
+template <class T>
+struct CosineLossForward {
+  int pairs, rows, channels;
+  const T* p[kMaxPairs];  // [rows, channels] each
+  const T* z[kMaxPairs];  // [rows, channels] each
+  Acc<T>* loss;           // one number
+  Acc<T>* saved;          // [pairs, rows, 3]: 1/|p|, 1/|z|, cosine; for backward
+};
+
+/// dp = -dloss/(pairs * rows * |p|) * (z^ - cosine * p^), and dz alike. The side behind a wall is null: not
+/// computed at all.
+template <class T>
+struct CosineLossBackward {
+  int pairs, rows, channels;
+  const T* p[kMaxPairs];
+  const T* z[kMaxPairs];
+  const Acc<T>* saved;
+  const Acc<T>* dloss;  // one number
+  T* dp[kMaxPairs];     // or null
+  T* dz[kMaxPairs];     // or null
+  bool accumulate_dp[kMaxPairs], accumulate_dz[kMaxPairs];
+};
+
+namespace cpu {
+template <class T>
+void run(const CosineLossForward<T>&, Context&);
+template <class T>
+void run(const CosineLossBackward<T>&, Context&);
+}  // namespace cpu
+
+}  // namespace stopgrad

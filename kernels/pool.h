@@ -1,0 +1,59 @@
+#pragma once
+// Max pooling and global average pooling, NHWC.
+#include <cstdint>
+
+#include "kernels/context.h"
+#include "kernels/dtype.h"
+
+namespace stopgrad {
+
+/// y[n,i,j,c] = max over the window; ties go to the first in row order, as does the gradient.
+template <class T>
+struct MaxPoolForward {
+  int images, height, width, channels, kernel, stride, padding;
+  const T* x;       // [images, height, width, channels]
+  T* y;             // [images, out_height, out_width, channels]
+  uint8_t* winner;  // as y: position r * kernel + s in the window, for backward
+  int out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
+  int out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
+};
+
+template <class T>
+struct MaxPoolBackward {
+  int images, height, width, channels, kernel, stride, padding;
+  const T* dy;
+  const uint8_t* winner;
+  T* dx;  // gathered per input pixel, so no two threads write one place
+  bool accumulate;
+  int out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
+  int out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
+};
+
+/// y[n,c] = mean over the pixels of x[n,:,:,c]
+template <class T>
+struct AveragePoolForward {
+  int images, pixels, channels;
+  const T* x;  // [images, pixels, channels]
+  T* y;        // [images, channels]
+};
+
+template <class T>
+struct AveragePoolBackward {
+  int images, pixels, channels;
+  const T* dy;
+  T* dx;
+  bool accumulate;
+};
+
+namespace cpu {
+template <class T>
+void run(const MaxPoolForward<T>&, Context&);
+template <class T>
+void run(const MaxPoolBackward<T>&, Context&);
+template <class T>
+void run(const AveragePoolForward<T>&, Context&);
+template <class T>
+void run(const AveragePoolBackward<T>&, Context&);
+}  // namespace cpu
+
+}  // namespace stopgrad

@@ -1,0 +1,48 @@
+#pragma once
+// Reductions whose order depends on sizes only: the same bits with any number of threads.
+#include <cstdint>
+
+#include "kernels/context.h"
+#include "kernels/dtype.h"
+
+namespace stopgrad {
+
+/// sum = sum of x; squares = sum of x^2; not_finite = how many are NaN or infinite. Null outputs are skipped.
+template <class T>
+struct Summary {
+  int64_t count;
+  const T* x;
+  double* sum;
+  double* squares;
+  int64_t* not_finite;
+};
+
+/// db[c] = sum over rows of dy[r, c]: the gradient of a bias.
+template <class T>
+struct ColumnSum {
+  int rows, channels;
+  const T* x;
+  Acc<T>* sum;
+  bool accumulate;
+};
+
+/// Column means and population standard deviations of the rows scaled to unit length: the collapse meter
+/// (SimSiam section 4.1). sqrt(channels) * mean(std) is 1 when healthy, 0 when collapsed.
+template <class T>
+struct UnitRowStatistics {
+  int rows, channels;
+  const T* x;    // [rows, channels]
+  double* mean;  // [channels]
+  double* std;   // [channels]
+};
+
+namespace cpu {
+template <class T>
+void run(const Summary<T>&, Context&);
+template <class T>
+void run(const ColumnSum<T>&, Context&);
+template <class T>
+void run(const UnitRowStatistics<T>&, Context&);
+}  // namespace cpu
+
+}  // namespace stopgrad

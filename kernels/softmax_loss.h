@@ -1,0 +1,68 @@
+#pragma once
+// Losses over a softmax: cross entropy with class labels, and the cross-entropy similarity of SimSiam's
+// section 4.5.
+#include <cstdint>
+
+#include "kernels/context.h"
+#include "kernels/cosine_loss.h"
+#include "kernels/dtype.h"
+
+namespace stopgrad {
+
+/// loss = mean over rows of -log softmax(logits)[label]
+template <class T>
+struct CrossEntropyForward {
+  int rows, classes;
+  const T* logits;        // [rows, classes]
+  const int32_t* labels;  // [rows]
+  Acc<T>* loss;           // one number
+  Acc<T>* probability;    // [rows, classes], saved for backward
+};
+
+/// dlogits = dloss/rows * (softmax(logits) - onehot(label))
+template <class T>
+struct CrossEntropyBackward {
+  int rows, classes;
+  const int32_t* labels;
+  const Acc<T>* probability;
+  const Acc<T>* dloss;
+  T* dlogits;
+  bool accumulate;
+};
+
+/// loss = 1/(pairs * rows) * sum of -softmax(z) . log softmax(p)
+template <class T>
+struct SoftmaxSimilarityForward {
+  int pairs, rows, channels;
+  const T* p[kMaxPairs];  // [rows, channels] each
+  const T* z[kMaxPairs];
+  Acc<T>* loss;
+  Acc<T>* saved;  // [pairs, rows, 3]: log-sum-exp of p, of z, and sum of softmax(z) * log softmax(p)
+};
+
+/// dp = c (softmax(p) - softmax(z)); dz = -c softmax(z) (log softmax(p) - saved sum), c = dloss/(pairs *
+/// rows).
+template <class T>
+struct SoftmaxSimilarityBackward {
+  int pairs, rows, channels;
+  const T* p[kMaxPairs];
+  const T* z[kMaxPairs];
+  const Acc<T>* saved;
+  const Acc<T>* dloss;
+  T* dp[kMaxPairs];  // or null
+  T* dz[kMaxPairs];  // or null
+  bool accumulate_dp[kMaxPairs], accumulate_dz[kMaxPairs];
+};
+
+namespace cpu {
+template <class T>
+void run(const CrossEntropyForward<T>&, Context&);
+template <class T>
+void run(const CrossEntropyBackward<T>&, Context&);
+template <class T>
+void run(const SoftmaxSimilarityForward<T>&, Context&);
+template <class T>
+void run(const SoftmaxSimilarityBackward<T>&, Context&);
+}  // namespace cpu
+
+}  // namespace stopgrad

@@ -1,0 +1,82 @@
+#pragma once
+// One table of shapes per kind of call: tiny, odd, tail, real layers. Tests and benchmarks both read it.
+#include <vector>
+
+#include "kernels/conv2d.h"
+
+namespace stopgrad::test {
+
+/// `real` marks layers of real networks: too large for the naive reference in every test run.
+struct ConvCase {
+  const char* name;
+  ConvShape shape;
+  bool real = false;
+};
+
+inline const std::vector<ConvCase>& conv_cases() {
+  static const std::vector<ConvCase> cases = {
+      {"one pixel", {1, 1, 1, 1, 1, 1, 1, 0}},
+      {"3x3 on one pixel", {2, 1, 1, 3, 4, 3, 1, 1}},
+      {"odd sizes", {2, 5, 7, 3, 5, 3, 1, 1}},
+      {"stride 2 odd", {3, 7, 5, 4, 6, 3, 2, 1}},
+      {"1x1 stride 2", {2, 6, 6, 16, 32, 1, 2, 0}},
+      {"7x7 stride 2", {1, 15, 17, 3, 8, 7, 2, 3}},
+      {"tail channels", {2, 6, 6, 17, 33, 3, 1, 1}},
+      {"grey stem", {2, 8, 8, 1, 16, 3, 1, 1}},
+      {"resnet18 cifar stem", {64, 32, 32, 3, 64, 3, 1, 1}, true},
+      {"resnet18 cifar layer1", {64, 32, 32, 64, 64, 3, 1, 1}, true},
+      {"resnet18 cifar layer2 down", {64, 32, 32, 64, 128, 3, 2, 1}, true},
+      {"resnet18 cifar layer2", {64, 16, 16, 128, 128, 3, 1, 1}, true},
+      {"resnet18 cifar layer3", {64, 8, 8, 256, 256, 3, 1, 1}, true},
+      {"resnet18 cifar layer4", {64, 4, 4, 512, 512, 3, 1, 1}, true},
+      {"small net layer1", {256, 28, 28, 16, 16, 3, 1, 1}, true},
+      {"small net layer4", {256, 4, 4, 128, 128, 3, 1, 1}, true},
+  };
+  return cases;
+}
+
+/// Activations as matrices: batch norm, cosine loss, pooling over rows.
+struct MatrixCase {
+  const char* name;
+  int rows, channels;
+  bool real = false;
+};
+
+inline const std::vector<MatrixCase>& matrix_cases() {
+  static const std::vector<MatrixCase> cases = {
+      {"two rows", 2, 1},
+      {"tiny", 4, 2},
+      {"odd", 7, 5},
+      {"tail", 33, 17},
+      {"one channel", 1000, 1},
+      {"wide", 3, 515},
+      {"head", 64, 256},
+      {"many rows", 3137, 16},
+      {"head of resnet18", 512, 2048, true},
+      {"resnet18 cifar layer1", 65536, 64, true},
+      {"resnet18 cifar layer4", 1024, 512, true},
+      {"small net layer1", 200704, 16, true},
+  };
+  return cases;
+}
+
+struct GemmCase {
+  const char* name;
+  int m, n, k;
+  bool real = false;
+};
+
+inline const std::vector<GemmCase>& gemm_cases() {
+  static const std::vector<GemmCase> cases = {
+      {"one", 1, 1, 1},
+      {"row", 1, 7, 5},
+      {"odd", 5, 7, 9},
+      {"tail", 33, 65, 17},
+      {"head", 64, 256, 128},
+      {"projector", 64, 2048, 512, true},
+      {"predictor", 64, 512, 2048, true},
+  };
+  return cases;
+}
+
+}  // namespace stopgrad::test
