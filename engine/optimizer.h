@@ -1,0 +1,34 @@
+#pragma once
+// Stochastic gradient descent over a parameter slab, and learning rate schedules.
+#include "engine/module.h"
+
+namespace stopgrad {
+
+/// PyTorch's order (see kernels/sgd.h). Decay applies to every trainable parameter, batch norm's included, as
+/// in the paper (section 4).
+class Sgd {
+ public:
+  Sgd(ParameterSlab& slab, double momentum, double decay);
+
+  /// One update: `rate` for most parameters, `fixed_rate` for those marked fixed_rate.
+  void step(double rate, double fixed_rate);
+
+ private:
+  ParameterSlab& slab_;
+  double momentum_, decay_;
+  Tensor rates_;  // [2]: rate, fixed_rate, in the device's memory
+};
+
+/// rate(e) = base * 0.5 (1 + cos(pi e / total)) after a linear warm-up; e counts epochs or steps.
+struct CosineSchedule {
+  double base = 0.05;
+  int64_t total = 1;
+  int64_t warmup = 0;  // units over which the rate climbs from warmup_start to base
+  double warmup_start = 0;
+  double at(int64_t e) const;
+};
+
+/// Linear scaling: base * batch / 256 (Goyal et al. 2017, as in the paper's section 4).
+inline double scaled_rate(double base, int64_t batch) { return base * static_cast<double>(batch) / 256; }
+
+}  // namespace stopgrad

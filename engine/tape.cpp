@@ -1,0 +1,232 @@
+#include "engine/tape.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/elementwise.h"
+#include "kernels/reduce.h"
+
+namespace stopgrad {
+
+namespace {
+
+std::vector<int> indices(const std::vector<Var>& vars) {
+  std::vector<int> out;
+  for (const Var& v : vars) out.push_back(v.index);
+  return out;
+}
+}  // namespace
+
+bool Grads::wants(int input) const {
+  const int index = tape_.entries_[static_cast<size_t>(node_)].inputs[static_cast<size_t>(input)];
+  return index >= 0 && tape_.entries_[static_cast<size_t>(index)].wants_grad;
+}
+
+Tensor Grads::slot_tensor(int input, bool& accumulate) {
+  const TapeEntry& entry = tape_.entries_[static_cast<size_t>(node_)];
+  CHECK(!(asked_ >> input & 1), "tape: node #{} {} asked twice for input {}", node_, entry.name, input);
+  asked_ |= uint64_t{1} << input;
+  return tape_.slot(entry.inputs[static_cast<size_t>(input)], accumulate);
+}
+
+Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(tape.scope_.size()) {
+  if (!tape.scope_.empty()) tape.scope_ += '/';
+  tape.scope_ += name;
+}
+
+int Tape::add_entry(TapeEntry entry) {
+  CHECK(!used_, "tape: backward has run; record the next step on a new tape");
+  entry.scope = scope_;
+  entries_.push_back(std::move(entry));
+  nodes_.emplace_back();
+  gradients_.emplace_back();
+  return static_cast<int>(entries_.size()) - 1;
+}
+
+Var Tape::input(const Tensor& value, const char* name) {
+  if (!recording()) return {value, this, -1};
+  return {value, this, add_entry({.name = name, .shape = value.shape(), .dtype = value.dtype()})};
+}
+
+Var Tape::variable(const Tensor& value, const char* name) {
+  if (!recording()) return {value, this, -1};
+  const int index =
+      add_entry({.name = name, .shape = value.shape(), .dtype = value.dtype(), .wants_grad = true});
+  gradients_.back().keep = true;
+  return {value, this, index};
+}
+
+Var Tape::leaf(Parameter& p) {
+  if (!recording()) return {p.compute, this, -1};
+  auto [place, fresh] = leaves_.try_emplace(&p, -1);
+  if (fresh)
+    place->second = add_entry({.name = "parameter",
+                               .detail = p.name,
+                               .shape = p.shape,
+                               .dtype = p.compute.dtype(),
+                               .wants_grad = p.trainable,
+                               .parameter = &p});
+  return {p.compute, this, place->second};
+}
+
+Var Tape::record(const Tensor& value, std::unique_ptr<Node> node, const std::vector<Var>& inputs) {
+  if (!recording()) return {value, this, -1};
+  TapeEntry entry{.name = node->name(),
+                  .detail = node->detail(),
+                  .inputs = indices(inputs),
+                  .shape = value.shape(),
+                  .dtype = value.dtype()};
+  for (int i : entry.inputs) entry.wants_grad |= i >= 0 && entries_[static_cast<size_t>(i)].wants_grad;
+  const bool wanted = entry.wants_grad;
+  const int index = add_entry(std::move(entry));
+  if (wanted) nodes_.back() = std::move(node);
+  return {value, this, index};
+}
+
+Var Tape::record_wall(const Var& x) {
+  if (!recording()) return {x.value, this, -1};
+  const int index = add_entry(
+      {.name = "detach", .inputs = {x.index}, .shape = x.shape(), .dtype = x.dtype(), .wall = true});
+  return {x.value, this, index};
+}
+
+Var Tape::record_alias(const Var& x, const Tensor& part, const char* name) {
+  if (!recording() || x.index < 0) return {part, this, -1};
+  const auto base = static_cast<size_t>(x.index);
+  const auto offset = static_cast<const char*>(part.raw()) - static_cast<const char*>(x.value.raw());
+  const int index = add_entry({.name = name,
+                               .inputs = {x.index},
+                               .shape = part.shape(),
+                               .dtype = part.dtype(),
+                               .wants_grad = entries_[base].wants_grad});
+  Gradient& mine = gradients_.back();
+  const Gradient& its = gradients_[base];
+  mine.alias_of = its.alias_of >= 0 ? its.alias_of : x.index;
+  mine.alias_begin = its.alias_begin + offset / static_cast<int64_t>(size_of(part.dtype()));
+  return {part, this, index};
+}
+
+void Tape::fill_rest_with_zero(Gradient& g) {
+  if (g.complete) return;
+  std::sort(g.parts.begin(), g.parts.end());
+  int64_t done = 0;
+  auto zero = [&](int64_t begin, int64_t end) {
+    if (begin < end) g.place.slice(begin, {end - begin}).fill_zero();
+  };
+  for (auto [begin, end] : g.parts) {
+    zero(done, begin);
+    done = std::max(done, end);
+  }
+  zero(done, g.place.count());
+  g.parts.clear();
+  g.complete = true;
+}
+
+/// The one place where it is decided whether a gradient is written or added.
+Tensor Tape::slot(int index, bool& accumulate) {
+  TapeEntry& entry = entries_[static_cast<size_t>(index)];
+  Gradient& mine = gradients_[static_cast<size_t>(index)];
+  entry.got_grad = true;
+  if (Parameter* p = entry.parameter) {
+    accumulate = p->has_grad;
+    p->has_grad = true;
+    return p->grad;
+  }
+  const bool is_part = mine.alias_of >= 0;
+  const auto base = static_cast<size_t>(is_part ? mine.alias_of : index);
+  Gradient& whole = gradients_[base];
+  entries_[base].got_grad = true;
+  if (!whole.place.defined()) whole.place = Tensor(*pool_, entries_[base].shape, entries_[base].dtype);
+  const int64_t begin = mine.alias_begin, end = begin + entry.shape.count();
+  const bool everything = begin == 0 && end == whole.place.count();
+  bool overlaps = false;
+  for (auto [b, e] : whole.parts) overlaps |= begin < e && b < end;
+  accumulate = whole.complete || overlaps || (everything && !whole.parts.empty());
+  if (accumulate) fill_rest_with_zero(whole);
+  else if (everything) whole.complete = true;
+  else whole.parts.emplace_back(begin, end);
+  return whole.place.slice(begin, entry.shape);
+}
+
+void Tape::observe(int index, const Tensor& gradient) {
+  if (!measure_ && !check_finite_) return;
+  TapeEntry& entry = entries_[static_cast<size_t>(index)];
+  double squares = 0;
+  int64_t not_finite = 0;
+  visit_float(gradient.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch(gradient.device(),
+           Summary<T>{gradient.count(), gradient.data<T>(), nullptr, &squares, &not_finite});
+  });
+  entry.grad_norm = std::sqrt(squares);
+  if (check_finite_ && not_finite > 0)
+    fail(Exit::diverged, "backward: {} of {} values of the gradient of #{} {} ({}) are not finite",
+         not_finite, gradient.count(), index, entry.name, entry.scope);
+}
+
+void Tape::run_node(int index) {
+  const auto i = static_cast<size_t>(index);
+  TapeEntry& entry = entries_[i];
+  Gradient& g = gradients_[i];
+  if (!entry.got_grad) {
+    nodes_[i].reset();  // nothing arrived: its saved tensors go all the same
+    return;
+  }
+  if (entry.parameter) return observe(index, entry.parameter->grad);
+  if (g.alias_of >= 0) {
+    const Gradient& whole = gradients_[static_cast<size_t>(g.alias_of)];
+    return observe(index, whole.place.slice(g.alias_begin, entry.shape));
+  }
+  fill_rest_with_zero(g);
+  observe(index, g.place);
+  if (nodes_[i]) {
+    Grads grads(*this, index);
+    nodes_[i]->backward(g.place, grads);
+    for (int k = 0; k < static_cast<int>(entry.inputs.size()); ++k)
+      CHECK(!grads.wants(k) || (grads.asked_ >> k & 1), "tape: node #{} {} gave no gradient to its input {}",
+            index, entry.name, k);
+    nodes_[i].reset();
+  }
+  if (!g.keep) g.place = {};
+}
+
+void Tape::backward(const Var& loss) {
+  CHECK(recording() && loss.tape == this && loss.index >= 0, "backward: the loss is not on this tape");
+  CHECK(loss.value.count() == 1, "backward: the loss has shape {}, not one value", loss.shape());
+  CHECK(!used_, "backward: a tape runs once; second derivatives are not recorded");
+  const auto last = static_cast<size_t>(loss.index);
+  CHECK(entries_[last].wants_grad, "backward: no parameter or variable lies behind the loss");
+  used_ = true;
+  pool_ = std::make_unique<Pool>(loss.value.pool());
+  bool accumulate = false;
+  const Tensor seed = slot(loss.index, accumulate);
+  visit_float(seed.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch(seed.device(), Fill<T>{1, T(1), seed.data<T>()});
+  });
+  for (int i = loss.index; i >= 0; --i) run_node(i);
+}
+
+Tensor Tape::gradient(const Var& x) const {
+  CHECK(x.tape == this && x.index >= 0, "gradient: the variable is not on this tape");
+  return gradients_[static_cast<size_t>(x.index)].place;
+}
+
+std::string Tape::dump() const {
+  std::string out;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const TapeEntry& e = entries_[i];
+    out += fmt::format("#{} {}{}{}", i, e.name, e.detail.empty() ? "" : " ", e.detail);
+    if (e.wall) out += " |WALL|";
+    if (!e.inputs.empty()) out += " <-";
+    for (int input : e.inputs) out += input < 0 ? " constant" : fmt::format(" #{}", input);
+    out += fmt::format(" {}", e.shape);
+    if (!e.scope.empty()) out += fmt::format("  ({})", e.scope);
+    if (e.got_grad) out += e.grad_norm > 0 ? fmt::format("  |gradient| {:.4g}", e.grad_norm) : "  gradient";
+    else if (!e.wants_grad) out += "  no gradient";
+    out += '\n';
+  }
+  return out;
+}
+
+}  // namespace stopgrad

@@ -1,0 +1,72 @@
+#include "engine/tensor.h"
+
+#include <cstring>
+
+namespace stopgrad {
+
+Tensor::Tensor(Pool pool, Shape shape, DType dtype)
+    : storage_(pool.allocate(static_cast<size_t>(shape.count()) * size_of(dtype))),
+      shape_(shape),
+      dtype_(dtype) {}
+
+Tensor Tensor::reshape(Shape shape) const {
+  CHECK(shape.count() == count(), "reshape: {} has another size than {}", shape_, shape);
+  Tensor out = *this;
+  out.shape_ = shape;
+  return out;
+}
+
+Tensor Tensor::rows(int64_t begin, int64_t end) const {
+  CHECK(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "rows: [{}, {}) of shape {}",
+        begin, end, shape_);
+  const int64_t stride = shape_[0] == 0 ? 0 : count() / shape_[0];
+  Shape part;
+  switch (shape_.rank()) {
+    case 1:
+      part = {end - begin};
+      break;
+    case 2:
+      part = {end - begin, shape_[1]};
+      break;
+    case 3:
+      part = {end - begin, shape_[1], shape_[2]};
+      break;
+    case 4:
+      part = {end - begin, shape_[1], shape_[2], shape_[3]};
+      break;
+    default:
+      part = {end - begin, shape_[1], shape_[2], shape_[3], shape_[4]};
+  }
+  return slice(begin * stride, part);
+}
+
+Tensor Tensor::slice(int64_t begin, Shape shape) const {
+  CHECK(begin >= 0 && begin + shape.count() <= count(), "slice: {} elements from {} on, of {}", shape.count(),
+        begin, shape_);
+  Tensor out = *this;
+  out.offset_ += static_cast<size_t>(begin) * size_of(dtype_);
+  out.shape_ = shape;
+  return out;
+}
+
+Tensor Tensor::clone() const {
+  Tensor out = like(*this);
+  std::memcpy(out.raw(), raw(), bytes());
+  return out;
+}
+
+void Tensor::fill_zero() { std::memset(raw(), 0, bytes()); }
+void Tensor::from_host(const void* data) { std::memcpy(raw(), data, bytes()); }
+void Tensor::to_host(void* data) const { std::memcpy(data, raw(), bytes()); }
+
+double Tensor::item() const {
+  CHECK(count() == 1, "item: shape {} holds more than one value", shape_);
+  return visit_float(dtype_, [&](auto zero) {
+    decltype(zero) value;
+    to_host(&value);
+    if constexpr (std::is_same_v<decltype(zero), bf16>) return static_cast<double>(static_cast<float>(value));
+    else return static_cast<double>(value);
+  });
+}
+
+}  // namespace stopgrad
