@@ -166,8 +166,19 @@ void refuse_every_truncation(const Bytes& whole) {
   }
 }
 
+/// Gives every chunk its right checksum again, as somebody who means harm would.
+void mend_png_checksums(Bytes& png) {
+  for (size_t at = 8; at + 12 <= png.size();) {
+    const size_t length = png[at] << 24 | png[at + 1] << 16 | png[at + 2] << 8 | png[at + 3];
+    if (length > png.size() - at - 12) return;
+    const auto sum = crc32(0, png.data() + at + 4, static_cast<uInt>(length + 4));
+    for (int k = 0; k < 4; ++k) png[at + 8 + length + k] = static_cast<uint8_t>(sum >> (24 - 8 * k));
+    at += length + 12;
+  }
+}
+
 /// Copies of `whole` with one to eight flipped bits; returns how many of them were decoded all the same.
-int decode_damaged(const Bytes& whole, int copies, uint32_t what) {
+int decode_damaged(const Bytes& whole, int copies, uint32_t what, void (*mend)(Bytes&) = nullptr) {
   DecodeLimits limits;
   limits.area = 1 << 20;  // a flipped size must not make this test slow
   int decoded = 0;
@@ -179,6 +190,7 @@ int decode_damaged(const Bytes& whole, int copies, uint32_t what) {
       bytes[flip.v[0] % bytes.size()] ^= static_cast<uint8_t>(1u << flip.v[1] % 8);
     }
     if (bytes == whole) continue;  // the same bit twice
+    if (mend != nullptr) mend(bytes);
     try {
       const Image image = decode_image(bytes, "damaged", limits);
       ++decoded;
@@ -336,6 +348,8 @@ TEST_CASE("flipped bits never crash a decoder; PNG checksums find every one", "[
   decode_damaged(encode_jpeg(smooth(24, 20, 4), {.stored = JCS_YCCK, .adobe = true}), 200, 2);
   decode_damaged(encode_bmp(image), 400, 3);
   CHECK(decode_damaged(encode_png(image), 400, 4) == 0);
+  decode_damaged(encode_png(image), 1000, 5, mend_png_checksums);
+  decode_damaged(encode_png(smooth(5, 9, 1)), 1000, 6, mend_png_checksums);
 }
 
 TEST_CASE("corrupt data that libjpeg mends is accepted up to the limit of warnings", "[image]") {
