@@ -139,7 +139,9 @@ void keep_tenth(FolderList& list, Split split) {
 
 FolderList list_images(const std::string& root, const std::string& below) {
   const fs::path checked = checked_root(root);
-  return list_checked(checked, below.empty() ? checked : checked / below);
+  const fs::path folder = below.empty() ? checked : checked / below;
+  if (fs::is_symlink(folder)) check_link(folder, checked);
+  return list_checked(checked, folder);
 }
 
 FolderList list_split(const std::string& root, Split split) {

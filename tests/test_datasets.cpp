@@ -352,6 +352,15 @@ TEST_CASE("links may point inside the folder, not outside and not to folders", "
   }
 }
 
+TEST_CASE("a train folder that is a link is not followed either", "[data]") {
+  const Folder outside, folder;
+  outside.image("a/1.png", 1);
+  folder.image("val/a/1.png", 1);
+  fs::create_directory_symlink(outside.root, folder.root / "train");
+  CHECK(
+      has(error_of(Exit::data, [&] { list_split(folder.root.string(), Split::train); }), folder.at("train")));
+}
+
 TEST_CASE("a folder's splits are its train and val folders", "[data]") {
   const Folder folder;
   for (const char* name : {"train/a/1.png", "train/b/1.png", "train/c/1.png", "val/c/2.png", "val/b/2.png"})
