@@ -49,31 +49,28 @@ Image resize(const Image& image, const Box& box, int height, int width) {
   const Filter across = triangle_filter(image.width, box.left, box.width, width);
   const Filter down = triangle_filter(image.height, box.top, box.height, height);
 
-  const int top = down.source_begin(), rows = down.source_end(image.height) - top;
-  const size_t line = size_t(width) * channels;
-  std::vector<float> narrow(rows * line);  // [rows, width, channels]
-  for (int y = 0; y < rows; ++y) {
-    const uint8_t* source = image.pixels.data() + size_t(top + y) * image.width * channels;
-    float* target = narrow.data() + y * line;
-    for (int x = 0; x < width; ++x)
-      for (int k = 0; k < across.taps; ++k) {
-        const float weight = across.weights[size_t(x) * across.taps + k];
-        const uint8_t* pixel = source + size_t(across.first[x] + k) * channels;
-        for (int c = 0; c < channels; ++c) target[x * channels + c] += weight * pixel[c];
-      }
-  }
-
-  Image result{height, width, channels, std::vector<uint8_t>(height * line)};
-  std::vector<float> sums(line);
+  // Down first, since that runs along the lines of the source; then across, on one line.
+  const int left = across.source_begin(), columns = across.source_end(image.width) - left;
+  const size_t samples = size_t(columns) * channels;
+  std::vector<float> line(samples);  // [columns, channels]
+  Image result{height, width, channels, {}};
+  result.pixels.reserve(size_t(height) * width * channels);
   for (int y = 0; y < height; ++y) {
-    std::fill(sums.begin(), sums.end(), 0.5f);  // rounds
+    std::fill(line.begin(), line.end(), 0.0f);
     for (int k = 0; k < down.taps; ++k) {
       const float weight = down.weights[size_t(y) * down.taps + k];
-      const float* source = narrow.data() + size_t(down.first[y] + k - top) * line;
-      for (size_t i = 0; i < line; ++i) sums[i] += weight * source[i];
+      const uint8_t* source =
+          image.pixels.data() + (size_t(down.first[y] + k) * image.width + left) * channels;
+      for (size_t i = 0; i < samples; ++i) line[i] += weight * source[i];
     }
-    for (size_t i = 0; i < line; ++i)
-      result.pixels[y * line + i] = static_cast<uint8_t>(std::clamp(sums[i], 0.0f, 255.0f));
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < channels; ++c) {
+        const float* source = line.data() + size_t(across.first[x] - left) * channels + c;
+        const float* weights = across.weights.data() + size_t(x) * across.taps;
+        float sum = 0.5f;  // rounds
+        for (int k = 0; k < across.taps; ++k) sum += weights[k] * source[size_t(k) * channels];
+        result.pixels.push_back(static_cast<uint8_t>(std::clamp(sum, 0.0f, 255.0f)));
+      }
   }
   return result;
 }

@@ -1,151 +1,15 @@
-// Decoders, encoder and resizing on files made here, whole and damaged.
-#include "kernels/check.h"
-#undef CHECK  // Catch2 has one too
+// Decoders, encoder and resizing on whole files, and files refused for what they are.
+#include "tests/files.h"
+
 #include <unistd.h>
-#include <zlib.h>
 
-#include <catch2/catch.hpp>
-#include <cstdio>
-// jpeglib.h needs stdio before it.
-#include <jpeglib.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <functional>
-
-#include "data/image_file.h"
-#include "kernels/philox.h"
+#include "tests/image_samples.h"
 
 using namespace stopgrad;
-using Bytes = std::vector<uint8_t>;
+using namespace stopgrad::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// The message of the error that `action` has to raise.
-std::string error_of(Exit code, const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    INFO(error.what());
-    REQUIRE(error.code() == code);
-    return error.what();
-  }
-  FAIL("no error was raised");
-  return {};
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-/// A smooth picture, which JPEG keeps well: each channel another ramp.
-Image smooth(int height, int width, int channels) {
-  Image image{height, width, channels, {}};
-  for (int y = 0; y < height; ++y)
-    for (int x = 0; x < width; ++x)
-      for (int c = 0; c < channels; ++c)
-        image.pixels.push_back(static_cast<uint8_t>(20 + (c == 0   ? 200 * x / width
-                                                          : c == 1 ? 200 * y / height
-                                                                   : 100 * (x + y) / (width + height) + c)));
-  return image;
-}
-
-struct JpegOptions {
-  J_COLOR_SPACE stored = JCS_YCbCr;
-  bool progressive = false;
-  bool adobe = false;
-  int bands = 0;  // > 0: a progressive file of this many scans more
-};
-
-Bytes encode_jpeg(const Image& image, const JpegOptions& options = {}) {
-  jpeg_compress_struct info{};
-  jpeg_error_mgr errors{};
-  info.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&info);
-  unsigned char* buffer = nullptr;
-  unsigned long size = 0;
-  jpeg_mem_dest(&info, &buffer, &size);
-  info.image_height = image.height;
-  info.image_width = image.width;
-  info.input_components = image.channels;
-  info.in_color_space = image.channels == 1 ? JCS_GRAYSCALE : image.channels == 3 ? JCS_RGB : JCS_CMYK;
-  jpeg_set_defaults(&info);
-  jpeg_set_colorspace(&info, image.channels == 1 ? JCS_GRAYSCALE : options.stored);
-  jpeg_set_quality(&info, 95, TRUE);
-  info.write_Adobe_marker = options.adobe;
-  if (options.progressive) jpeg_simple_progression(&info);
-  // A grey file in which each coefficient has a scan of its own, and then a second one for its last bit.
-  std::vector<jpeg_scan_info> scans;
-  if (options.bands > 0) {
-    scans.push_back({1, {0}, 0, 0, 0, 0});
-    for (int bit = 1; bit >= 0; --bit)
-      for (int k = 1; k <= options.bands; ++k) scans.push_back({1, {0}, k, k, bit == 1 ? 0 : 1, bit});
-    info.scan_info = scans.data();
-    info.num_scans = static_cast<int>(scans.size());
-  }
-  jpeg_start_compress(&info, TRUE);
-  while (info.next_scanline < info.image_height) {
-    auto* row =
-        const_cast<uint8_t*>(image.pixels.data()) + size_t{info.next_scanline} * image.width * image.channels;
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
-  jpeg_destroy_compress(&info);
-  Bytes bytes(buffer, buffer + size);
-  std::free(buffer);
-  return bytes;
-}
-
-void put(Bytes& bytes, uint32_t value, int count) {
-  for (int i = 0; i < count; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
-}
-
-/// 24 bits a pixel, bottom line first, BITMAPINFOHEADER. Widths are multiples of 4, so that lines need no
-/// padding.
-Bytes encode_bmp(const Image& image) {
-  Bytes b{'B', 'M'};
-  const uint32_t pixels = image.height * image.width * 3;
-  for (const uint32_t field : {54 + pixels, 0u, 54u, 40u}) put(b, field, 4);
-  put(b, image.width, 4);
-  put(b, image.height, 4);
-  put(b, 1, 2);
-  put(b, 24, 2);
-  for (const uint32_t field : {0u, pixels, 2835u, 2835u, 0u, 0u}) put(b, field, 4);
-  for (int y = image.height - 1; y >= 0; --y)
-    for (int x = 0; x < image.width; ++x)
-      for (int c = 2; c >= 0; --c) b.push_back(image.pixels[(y * image.width + x) * 3 + c]);
-  return b;
-}
-
-Bytes encode_png(const Image& image) {
-  return stopgrad::encode_png(image.pixels.data(), image.height, image.width, image.channels);
-}
-
-void append_chunk(Bytes& png, const std::string& type, const Bytes& data) {
-  Bytes chunk(type.begin(), type.end());
-  chunk.insert(chunk.end(), data.begin(), data.end());
-  const auto big = [&](uint32_t v) {
-    for (int shift = 24; shift >= 0; shift -= 8) png.push_back(static_cast<uint8_t>(v >> shift));
-  };
-  big(static_cast<uint32_t>(data.size()));
-  png.insert(png.end(), chunk.begin(), chunk.end());
-  big(static_cast<uint32_t>(crc32(0, chunk.data(), static_cast<uInt>(chunk.size()))));
-}
-
-/// A PNG of any header and any unpacked data.
-Bytes make_png(uint32_t width, uint32_t height, uint8_t depth, uint8_t colour, const Bytes& raw) {
-  Bytes png{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, header;
-  for (const uint32_t side : {width, height})
-    for (int shift = 24; shift >= 0; shift -= 8) header.push_back(static_cast<uint8_t>(side >> shift));
-  for (const uint8_t field : {depth, colour, uint8_t{0}, uint8_t{0}, uint8_t{0}}) header.push_back(field);
-  append_chunk(png, "IHDR", header);
-  uLongf size = compressBound(raw.size());
-  Bytes packed(size);
-  compress(packed.data(), &size, raw.data(), raw.size());
-  packed.resize(size);
-  append_chunk(png, "IDAT", packed);
-  append_chunk(png, "IEND", {});
-  return png;
-}
 
 int worst_difference(const Image& a, const Image& b) {
   REQUIRE(a.height == b.height);
@@ -154,54 +18,6 @@ int worst_difference(const Image& a, const Image& b) {
   int worst = 0;
   for (size_t i = 0; i < a.pixels.size(); ++i) worst = std::max(worst, std::abs(a.pixels[i] - b.pixels[i]));
   return worst;
-}
-
-void refuse_every_truncation(const Bytes& whole) {
-  CHECK_NOTHROW(decode_image(whole, "whole"));
-  for (size_t size = 0; size < whole.size(); ++size) {
-    INFO("cut to " << size << " of " << whole.size() << " bytes");
-    const std::string text =
-        error_of(Exit::data, [&] { decode_image(std::span(whole.data(), size), "cut.jpg"); });
-    REQUIRE(text.starts_with("cut.jpg: "));
-  }
-}
-
-/// Gives every chunk its right checksum again, as somebody who means harm would.
-void mend_png_checksums(Bytes& png) {
-  for (size_t at = 8; at + 12 <= png.size();) {
-    const size_t length = png[at] << 24 | png[at + 1] << 16 | png[at + 2] << 8 | png[at + 3];
-    if (length > png.size() - at - 12) return;
-    const auto sum = crc32(0, png.data() + at + 4, static_cast<uInt>(length + 4));
-    for (int k = 0; k < 4; ++k) png[at + 8 + length + k] = static_cast<uint8_t>(sum >> (24 - 8 * k));
-    at += length + 12;
-  }
-}
-
-/// Copies of `whole` with one to eight flipped bits; returns how many of them were decoded all the same.
-int decode_damaged(const Bytes& whole, int copies, uint32_t what, void (*mend)(Bytes&) = nullptr) {
-  DecodeLimits limits;
-  limits.area = 1 << 20;  // a flipped size must not make this test slow
-  int decoded = 0;
-  for (int i = 0; i < copies; ++i) {
-    Bytes bytes = whole;
-    const Philox count = philox(1, Purpose::test, what, i, 0, 0);
-    for (uint32_t k = 0; k <= count.v[0] % 8; ++k) {
-      const Philox flip = philox(1, Purpose::test, what, i, 1, k);
-      bytes[flip.v[0] % bytes.size()] ^= static_cast<uint8_t>(1u << flip.v[1] % 8);
-    }
-    if (bytes == whole) continue;  // the same bit twice
-    if (mend != nullptr) mend(bytes);
-    try {
-      const Image image = decode_image(bytes, "damaged", limits);
-      ++decoded;
-      REQUIRE(image.pixels.size() == size_t(image.height) * image.width * 3);
-      REQUIRE(image.pixels.size() <= size_t(limits.area) * 3);
-    } catch (const Error& error) {
-      REQUIRE(error.code() == Exit::data);
-      REQUIRE(std::string(error.what()).starts_with("damaged: "));
-    }
-  }
-  return decoded;
 }
 
 }  // namespace
@@ -319,44 +135,6 @@ TEST_CASE("file size and area limits are the caller's", "[image]") {
   CHECK_NOTHROW(decode_image(bytes, "x", {.file_bytes = int64_t(bytes.size()), .area = 100}));
   CHECK(has(error_of(Exit::data, [&] { decode_image(bytes, "x", {.area = 99}); }), "the limit is 99"));
   error_of(Exit::data, [&] { decode_image(bytes, "x", {.file_bytes = int64_t(bytes.size()) - 1}); });
-}
-
-TEST_CASE("a PNG that unpacks to far more than its pixels is refused", "[image]") {
-  CHECK_NOTHROW(decode_image(make_png(1, 1, 8, 0, {0, 7}), "x"));
-  error_of(Exit::data, [] { decode_image(make_png(1, 1, 8, 0, Bytes(size_t{64} << 20)), "bomb"); });
-}
-
-TEST_CASE("a progressive JPEG of too many scans is refused", "[image]") {
-  const Bytes bytes = encode_jpeg(smooth(16, 16, 1), {.bands = 60});  // 121 scans
-  CHECK(has(error_of(Exit::data, [&] { decode_image(bytes, "bomb"); }),
-            "bomb: JPEG: too many progressive scans"));
-  CHECK_NOTHROW(decode_image(bytes, "x", {.jpeg_scans = 121}));
-}
-
-TEST_CASE("every truncation of a JPEG, PNG or BMP is an error that names the file", "[image]") {
-  const Image image = smooth(16, 16, 3);
-  refuse_every_truncation(encode_jpeg(image));
-  refuse_every_truncation(encode_jpeg(image, {.progressive = true}));
-  refuse_every_truncation(encode_png(image));
-  refuse_every_truncation(encode_bmp(image));
-}
-
-TEST_CASE("flipped bits never crash a decoder; PNG checksums find every one", "[image]") {
-  const Image image = smooth(24, 20, 3);
-  decode_damaged(encode_jpeg(image), 400, 0);
-  decode_damaged(encode_jpeg(image, {.progressive = true}), 400, 1);
-  decode_damaged(encode_jpeg(smooth(24, 20, 4), {.stored = JCS_YCCK, .adobe = true}), 200, 2);
-  decode_damaged(encode_bmp(image), 400, 3);
-  CHECK(decode_damaged(encode_png(image), 400, 4) == 0);
-  decode_damaged(encode_png(image), 1000, 5, mend_png_checksums);
-  decode_damaged(encode_png(smooth(5, 9, 1)), 1000, 6, mend_png_checksums);
-}
-
-TEST_CASE("corrupt data that libjpeg mends is accepted up to the limit of warnings", "[image]") {
-  Bytes bytes = encode_jpeg(smooth(16, 16, 3));
-  bytes.insert(bytes.end() - 2, 64, 0x55);  // in front of the end marker: one warning
-  CHECK_NOTHROW(decode_image(bytes, "x", {.jpeg_warnings = 1}));
-  error_of(Exit::data, [&] { decode_image(bytes, "x", {.jpeg_warnings = 0}); });
 }
 
 TEST_CASE("resizing averages what it shrinks and keeps what it does not change", "[image]") {
