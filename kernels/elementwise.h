@@ -25,7 +25,7 @@ struct Scale {
   bool accumulate;
 };
 
-/// y = max(x, 0)
+/// y = max(x, 0); NaN stays NaN.
 template <class T>
 struct ReluForward {
   int64_t count;

@@ -5,6 +5,9 @@
 
 namespace stopgrad {
 
+/// Shorter rows count as this long: a row of zeros stays zero, and its gradient is finite (dy / floor).
+inline constexpr double kNormFloor = 1e-12;
+
 template <class T>
 struct NormalizeForward {
   int rows, channels;
@@ -13,7 +16,7 @@ struct NormalizeForward {
   Acc<T>* inv_norm;  // [rows], saved for backward
 };
 
-/// dx = (dy - (dy . y) y) * inv_norm
+/// dx = (dy - (dy . y) y) * inv_norm; below the floor, where y is linear in x, dx = dy * inv_norm.
 template <class T>
 struct NormalizeBackward {
   int rows, channels;

@@ -19,11 +19,9 @@ struct Philox {
   uint32_t v[4];
 };
 
-STOPGRAD_HOST_DEVICE inline Philox philox(uint64_t seed, Purpose purpose, uint32_t c0, uint32_t c1,
-                                          uint32_t c2, uint32_t c3) {
-  // The key is 64 bits: the seed's low half, and its high half mixed with the purpose.
-  uint32_t k0 = static_cast<uint32_t>(seed);
-  uint32_t k1 = static_cast<uint32_t>(seed >> 32) ^ (static_cast<uint32_t>(purpose) * 0x9E3779B9u);
+/// The generator itself: ten rounds over a counter of four numbers under a key of two.
+STOPGRAD_HOST_DEVICE inline Philox philox4x32(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, uint32_t c2,
+                                              uint32_t c3) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53u} * c0;
     const uint64_t b = uint64_t{0xCD9E8D57u} * c2;
@@ -37,6 +35,14 @@ STOPGRAD_HOST_DEVICE inline Philox philox(uint64_t seed, Purpose purpose, uint32
     k1 += 0xBB67AE85u;
   }
   return {{c0, c1, c2, c3}};
+}
+
+/// Draws keyed by what they are for. The key is 64 bits: the seed's low half, and its high half mixed with
+/// the purpose.
+STOPGRAD_HOST_DEVICE inline Philox philox(uint64_t seed, Purpose purpose, uint32_t c0, uint32_t c1,
+                                          uint32_t c2, uint32_t c3) {
+  const uint32_t mixed = static_cast<uint32_t>(seed >> 32) ^ (static_cast<uint32_t>(purpose) * 0x9E3779B9u);
+  return philox4x32(static_cast<uint32_t>(seed), mixed, c0, c1, c2, c3);
 }
 
 /// 24 random bits as a float in [0, 1).

@@ -7,7 +7,8 @@
 
 namespace stopgrad {
 
-/// sum = sum of x; squares = sum of x^2; not_finite = how many are NaN or infinite. Null outputs are skipped.
+/// In double: sum = sum of x; squares = sum of x^2; not_finite = how many are NaN or infinite. Null outputs
+/// are skipped.
 template <class T>
 struct Summary {
   int64_t count;
@@ -17,7 +18,7 @@ struct Summary {
   int64_t* not_finite;
 };
 
-/// db[c] = sum over rows of dy[r, c]: the gradient of a bias.
+/// sum[c] = sum over rows of x[r, c] (+ sum[c] when accumulate): the gradient of a bias.
 template <class T>
 struct ColumnSum {
   int rows, channels;

@@ -14,7 +14,7 @@ template <class T>
 struct CrossEntropyForward {
   int rows, classes;
   const T* logits;        // [rows, classes]
-  const int32_t* labels;  // [rows]
+  const int32_t* labels;  // [rows], in [0, classes): others are an error
   Acc<T>* loss;           // one number
   Acc<T>* probability;    // [rows, classes], saved for backward
 };
@@ -41,7 +41,7 @@ struct SoftmaxSimilarityForward {
 };
 
 /// dp = c (softmax(p) - softmax(z)); dz = -c softmax(z) (log softmax(p) - saved sum), c = dloss/(pairs *
-/// rows).
+/// rows). Null sides are not computed; order of writing as in the cosine loss.
 template <class T>
 struct SoftmaxSimilarityBackward {
   int pairs, rows, channels;

@@ -8,7 +8,8 @@
 namespace stopgrad {
 
 /// Merges `values` [rows, count], whose column j is item first + j, into the best k of each row so far.
-/// Call it with `fresh` on the first part of a bank and without on the next ones.
+/// Call it with `fresh` on the first part of a bank and without on the next ones, in any order of parts.
+/// Items of NaN or -infinity never enter.
 struct TopK {
   int rows, count, k;
   int64_t first;

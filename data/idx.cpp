@@ -1,0 +1,135 @@
+#include "data/idx.h"
+
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "data/file.h"
+#include "kernels/check.h"
+
+namespace stopgrad {
+namespace {
+
+constexpr int kMaxSide = 16384;
+// Deflate cannot expand more than this (zlib technical notes), so a header that promises more is lying.
+constexpr int64_t kMaxExpansion = 1032;
+
+/// The unpacked bytes of a plain or gzip file, in order.
+class IdxReader {
+ public:
+  explicit IdxReader(const std::string& path) : path_(path), file_(path) {
+    stream_.reset(gzdopen(::dup(file_.descriptor()), "rb"));
+    if (!stream_) fail(Exit::data, "{}: cannot start reading", path_);
+  }
+
+  void read(uint8_t* to, int64_t bytes, const char* what) {
+    constexpr int64_t chunk = 1 << 26;
+    for (int64_t done = 0; done < bytes;) {
+      const auto wanted = static_cast<unsigned>(std::min(chunk, bytes - done));
+      const int got = gzread(stream_.get(), to + done, wanted);
+      if (got <= 0) {
+        refuse_damage();
+        fail(Exit::data, "{}: ends at offset {} inside its {}, {} bytes are missing", path_, offset_, what,
+             bytes - done);
+      }
+      done += got;
+      offset_ += got;
+    }
+  }
+
+  /// Also what makes zlib compare the checksum, which lies behind the last byte.
+  void expect_end() {
+    uint8_t extra;
+    const int got = gzread(stream_.get(), &extra, 1);
+    refuse_damage();
+    if (got != 0)
+      fail(Exit::data, "{}: goes on after offset {}, where its header says it ends", path_, offset_);
+  }
+
+  /// The most bytes that can follow.
+  int64_t room() const {
+    if (gzdirect(stream_.get())) return file_.size() - offset_;
+    return file_.size() * kMaxExpansion;
+  }
+
+  const std::string& path() const { return path_; }
+
+ private:
+  void refuse_damage() {
+    int code = Z_OK;
+    const char* text = gzerror(stream_.get(), &code);
+    if (code != Z_OK && code != Z_STREAM_END)
+      fail(Exit::data, "{}: damaged gzip at offset {}: {}", path_, offset_, text);
+  }
+
+  struct Close {
+    void operator()(gzFile_s* stream) const { gzclose(stream); }
+  };
+  std::string path_;
+  InputFile file_;
+  std::unique_ptr<gzFile_s, Close> stream_;
+  int64_t offset_ = 0;
+};
+
+/// Reads the header (two zero bytes, type 8 = uint8, rank, then the sizes) and returns the sizes.
+template <int kRank>
+std::array<int64_t, kRank> read_header(IdxReader& reader, const char* what) {
+  uint8_t magic[4];
+  reader.read(magic, sizeof(magic), "magic number");
+  if (magic[0] != 0 || magic[1] != 0 || magic[2] != 8)
+    fail(Exit::data, "{}: starts with {:02x} {:02x} {:02x}, IDX bytes start with 00 00 08 (offset 0)",
+         reader.path(), magic[0], magic[1], magic[2]);
+  if (magic[3] != kRank)
+    fail(Exit::data, "{}: rank {} at offset 3, {} have rank {}", reader.path(), magic[3], what, kRank);
+  std::array<int64_t, kRank> sizes;
+  for (auto& size : sizes) {
+    uint8_t b[4];
+    reader.read(b, sizeof(b), "header");
+    size = int64_t{b[0]} << 24 | b[1] << 16 | b[2] << 8 | b[3];
+  }
+  if (sizes[0] < 1) fail(Exit::data, "{}: holds no {} (count 0 at offset 4)", reader.path(), what);
+  return sizes;
+}
+
+std::vector<uint8_t> read_payload(IdxReader& reader, int64_t bytes, const char* what) {
+  if (bytes > reader.room())
+    fail(Exit::data, "{}: the header promises {} bytes of {}, the file can hold at most {}", reader.path(),
+         bytes, what, reader.room());
+  std::vector<uint8_t> payload(static_cast<size_t>(bytes));
+  reader.read(payload.data(), bytes, what);
+  reader.expect_end();
+  return payload;
+}
+
+}  // namespace
+
+Dataset read_idx(const std::string& images_path, const std::string& labels_path) {
+  Dataset set;
+  set.name = "idx";
+  IdxReader images(images_path);
+  const auto [count, height, width] = read_header<3>(images, "images");
+  for (const int64_t side : {height, width})
+    if (side < 1 || side > kMaxSide)
+      fail(Exit::data, "{}: images of {} x {} (offset 8), sides go from 1 to {}", images_path, height, width,
+           kMaxSide);
+  set.count = count;
+  set.height = static_cast<int>(height);
+  set.width = static_cast<int>(width);
+  set.channels = 1;
+  set.images = read_payload(images, count * height * width, "images");
+  if (labels_path.empty()) return set;
+
+  IdxReader labels(labels_path);
+  const auto [label_count] = read_header<1>(labels, "labels");
+  if (label_count != count)
+    fail(Exit::data, "{}: {} labels (offset 4) for the {} images of {}", labels_path, label_count, count,
+         images_path);
+  const auto bytes = read_payload(labels, label_count, "labels");
+  set.labels.assign(bytes.begin(), bytes.end());
+  return set;
+}
+
+}  // namespace stopgrad

@@ -1,0 +1,99 @@
+#include "data/image_folder.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "kernels/check.h"
+
+namespace stopgrad {
+namespace {
+
+void check_memory(const FolderList& list, int64_t bytes) {
+  const int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  if (bytes > memory)
+    fail(Exit::data,
+         "{}: {} images need {:.1f} GB of memory, the machine has {:.1f}; lower image_size or set a limit",
+         list.root, list.files.size(), bytes * 1e-9, memory * 1e-9);
+}
+
+/// Decodes one file to `pixels`, [size, size, 3]; returns what is wrong with it, or nothing.
+std::string decode_into(const std::string& path, int size, const DecodeLimits& limits, uint8_t* pixels) {
+  try {
+    const Image square = square_resize(read_image(path, limits), size);
+    std::memcpy(pixels, square.pixels.data(), square.pixels.size());
+    return {};
+  } catch (const std::exception& error) {  // also no memory: the image is then what is too large
+    const std::string what = error.what();
+    return what.starts_with(path) ? what : path + ": " + what;
+  }
+}
+
+[[noreturn]] void refuse(const FolderList& list, const std::vector<std::string>& bad, int max_bad) {
+  std::string names;
+  for (size_t i = 0; i < std::min<size_t>(bad.size(), 10); ++i) names += "\n  " + bad[i];
+  fail(Exit::data, "{}: more than {} bad images; remove them or raise max_bad. The first ones:{}", list.root,
+       max_bad, names);
+}
+
+/// Closes the gaps that bad images left, keeping the order.
+void drop_bad(Dataset& set, const std::vector<std::string>& problems) {
+  const int64_t bytes = set.image_bytes();
+  int64_t kept = 0;
+  for (int64_t i = 0; i < set.count; ++i) {
+    if (!problems[i].empty()) continue;
+    if (kept != i) {
+      std::memcpy(set.images.data() + kept * bytes, set.images.data() + i * bytes, bytes);
+      if (!set.labels.empty()) set.labels[kept] = set.labels[i];
+      set.files[kept] = std::move(set.files[i]);
+    }
+    ++kept;
+  }
+  set.keep_first(kept);
+}
+
+}  // namespace
+
+Dataset load_images(const FolderList& list, const FolderOptions& options) {
+  CHECK(options.size >= 1 && options.size <= 16384, "folder: image size {}, it goes from 1 to 16384",
+        options.size);
+  Dataset set;
+  set.name = "folder";
+  set.count = static_cast<int64_t>(list.files.size());
+  set.height = set.width = options.size;
+  set.channels = 3;
+  set.classes = list.classes;
+  check_memory(list, set.count * set.image_bytes());
+  set.images.resize(static_cast<size_t>(set.count * set.image_bytes()));
+  for (const auto& file : list.files) {
+    set.files.push_back(file.path);
+    if (!list.classes.empty()) set.labels.push_back(file.label);
+  }
+
+  DecodeLimits limits = options.limits;
+  limits.wanted_side = options.size;
+  std::vector<std::string> problems(list.files.size()), bad;
+  // In blocks, so that a hopeless folder is given up early and yet always with the same names.
+  constexpr int64_t block = 1024;
+  for (int64_t begin = 0; begin < set.count; begin += block) {
+    const int64_t end = std::min(begin + block, set.count);
+#pragma omp parallel for schedule(dynamic, 4)
+    for (int64_t i = begin; i < end; ++i)
+      problems[i] = decode_into(list.root + "/" + list.files[i].path, options.size, limits,
+                                set.images.data() + i * set.image_bytes());
+    for (int64_t i = begin; i < end; ++i) {
+      if (problems[i].empty()) continue;
+      bad.push_back(problems[i]);
+      if (options.warn) options.warn("bad image dropped: " + problems[i]);
+      else std::fprintf(stderr, "bad image dropped: %s\n", problems[i].c_str());
+    }
+    if (static_cast<int64_t>(bad.size()) > options.max_bad) refuse(list, bad, options.max_bad);
+  }
+  if (static_cast<int64_t>(bad.size()) == set.count) refuse(list, bad, 0);
+  drop_bad(set, problems);
+  return set;
+}
+
+}  // namespace stopgrad

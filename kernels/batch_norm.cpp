@@ -1,0 +1,169 @@
+#include "kernels/batch_norm.h"
+
+#include <cmath>
+
+#include "kernels/batch_norm_parts.h"
+
+namespace stopgrad::cpu {
+
+using namespace norm;
+
+namespace {
+
+enum { kSum, kSquare, kShift, kSumVectors, kPartMean = kSum, kPartM2 = kSquare };  // vectors of a part
+
+/// Adds x - shift and its square, lane by lane.
+template <class T>
+void add_moments(const Strip& strip, const T* x, const Acc<T>* shift, Acc<T>* sum, Acc<T>* square) {
+  for_each_step(strip, [&](auto rows, int64_t at, int n) {
+#pragma omp simd
+    for (int l = 0; l < n; ++l) {
+      Acc<T> s = sum[l], q = square[l];
+      for (int k = 0; k < rows; ++k) {
+        const Acc<T> d = load_element(x + at + int64_t{k} * strip.lanes + l) - shift[l];
+        s += d;
+        q += d * d;
+      }
+      sum[l] = s;
+      square[l] = q;
+    }
+  });
+}
+
+/// Sums over a strip of x - shift and of its square, per channel.
+template <class T>
+void shifted_sums(const Vectors<Acc<T>>& parts, int owner, const Strip& strip, const T* x) {
+  parts.spread(owner, kShift);
+  for (int which : {kSum, kSquare}) std::fill_n(parts.at(owner, which), strip.lanes, Acc<T>(0));
+  add_moments(strip, x, parts.at(owner, kShift), parts.at(owner, kSum), parts.at(owner, kSquare));
+  for (int which : {kSum, kSquare}) parts.fold(owner, which);
+}
+
+/// Mean and m2, the sum of squared distances from it, over one part. Its sums are shifted by the mean of its
+/// head, a sixteenth: then sum of squares <= 17 * m2 (Cauchy-Schwarz), and no mean is large enough to drown
+/// the variance.
+template <class T>
+void part_moments(const Vectors<Acc<T>>& parts, int g, int p, const T* x) {
+  using A = Acc<T>;
+  const Cut& cut = parts.cut;
+  const Strip strip = cut.strip(g, p), head = strip.head();
+  const int owner = g * cut.parts + p;
+  A *sum = parts.at(owner, kSum), *square = parts.at(owner, kSquare), *shift = parts.at(owner, kShift);
+  for (int c = 0; c < cut.channels; ++c) shift[c] = load_element(x + strip.begin + c);
+  shifted_sums(parts, owner, head, x);
+  const A head_rows = static_cast<A>((head.end - head.begin) / cut.channels);
+  for (int c = 0; c < cut.channels; ++c) shift[c] += sum[c] / head_rows;
+  shifted_sums(parts, owner, strip, x);
+  const A rows = static_cast<A>((strip.end - strip.begin) / cut.channels);
+  A *mean = parts.at(owner, kPartMean), *m2 = parts.at(owner, kPartM2);
+#pragma omp simd
+  for (int c = 0; c < cut.channels; ++c) {
+    const A offset = sum[c] / rows;
+    m2[c] = std::max(A(0), square[c] - sum[c] * offset);
+    mean[c] = shift[c] + offset;
+  }
+}
+
+/// Moments of a group, left with its first part (Chan, Golub and LeVeque 1979, the pairwise update).
+template <class A>
+void join_moments(const Vectors<A>& parts, int g) {
+  const Cut& cut = parts.cut;
+  const int first = g * cut.parts;
+  join_pairwise(cut.parts, [&](int a, int b, int end) {
+    const A left = static_cast<A>(cut.rows(a, b)), right = static_cast<A>(cut.rows(b, end));
+    const A share = right / (left + right);
+    A *mean = parts.at(first + a, kPartMean), *m2 = parts.at(first + a, kPartM2);
+    const A *mean_b = parts.at(first + b, kPartMean), *m2_b = parts.at(first + b, kPartM2);
+#pragma omp simd
+    for (int c = 0; c < cut.channels; ++c) {
+      const A delta = mean_b[c] - mean[c];
+      mean[c] += delta * share;
+      m2[c] += m2_b[c] + delta * delta * (left * share);
+    }
+  });
+}
+
+template <class T>
+void save_statistics(const BatchNormForward<T>& call, int g, const Acc<T>* mean, const Acc<T>* m2) {
+  using A = Acc<T>;
+  const A rows = static_cast<A>(call.rows), unbiased = static_cast<A>(std::max(1, call.rows - 1));
+  const A m = call.momentum;
+  for (int c = 0; c < call.channels; ++c) {
+    call.mean[g * call.channels + c] = mean[c];
+    call.rstd[g * call.channels + c] = 1 / std::sqrt(m2[c] / rows + call.eps);
+    if (call.running_mean) call.running_mean[c] = (1 - m) * call.running_mean[c] + m * mean[c];
+    if (call.running_var) call.running_var[c] = (1 - m) * call.running_var[c] + m * (m2[c] / unbiased);
+  }
+}
+
+template <class T, class HasResidual, class HasRelu>
+void apply_strip(const Strip& strip, const Vectors<Acc<T>>& maps, int g, const T* x, const T* residual, T* y,
+                 HasResidual, HasRelu) {
+  const Acc<T>*means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
+  for_each_step(strip, [&](auto rows, int64_t at, int n) {
+#pragma omp simd
+    for (int l = 0; l < n; ++l) {
+      const Acc<T> mean = means[l], scale = scales[l], beta = betas[l];
+      for (int k = 0; k < rows; ++k) {
+        const int64_t i = at + int64_t{k} * strip.lanes + l;
+        Acc<T> v = affine(load_element(x + i) - mean, scale, beta);
+        if constexpr (HasResidual::value) v += load_element(residual + i);
+        if constexpr (HasRelu::value) v = gated(v, v);
+        store_element(y + i, v);
+      }
+    }
+  });
+}
+
+/// y = relu((x - mean) * scale + beta + residual)
+template <class T>
+void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu, T* y,
+           const Context& context) {
+  for_each_part(maps.cut, context, true, [&](int g, int p) {
+    with(residual, [&](auto has_residual) {
+      with(relu, [&](auto has_relu) {
+        apply_strip(maps.cut.strip(g, p), maps, g, x, residual, y, has_residual, has_relu);
+      });
+    });
+  });
+}
+
+}  // namespace
+
+template <class T>
+void run(const BatchNormForward<T>& call, Context& context) {
+  using A = Acc<T>;
+  const Cut cut(call.groups, call.rows, call.channels);
+  const int owners = cut.groups * cut.parts;
+  A* scratch =
+      context.scratch_of<A>((owners * kSumVectors + cut.groups * kForwardVectors) * Vectors<A>::stride(cut));
+  const Vectors<A> parts{scratch, cut, kSumVectors}, maps{parts.at(owners, 0), cut, kForwardVectors};
+  for_each_part(cut, context, false, [&](int g, int p) { part_moments(parts, g, p, call.x); });
+  for (int g = 0; g < cut.groups; ++g) {
+    join_moments(parts, g);
+    save_statistics(call, g, parts.at(g * cut.parts, kPartMean), parts.at(g * cut.parts, kPartM2));
+    set_map<A>(maps, g, call.mean + g * cut.channels, call.rstd + g * cut.channels, call.gamma, call.beta);
+  }
+  apply(maps, call.x, call.residual, call.relu, call.y, context);
+}
+
+template <class T>
+void run(const BatchNormInference<T>& call, Context& context) {
+  using A = Acc<T>;
+  const Cut cut(1, call.rows, call.channels);
+  A* scratch = context.scratch_of<A>(kForwardVectors * Vectors<A>::stride(cut) + call.channels);
+  const Vectors<A> maps{scratch, cut, kForwardVectors};
+  A* rstd = maps.at(1, 0);
+  for (int c = 0; c < call.channels; ++c) rstd[c] = 1 / std::sqrt(call.running_var[c] + call.eps);
+  set_map<A>(maps, 0, call.running_mean, rstd, call.gamma, call.beta);
+  apply(maps, call.x, call.residual, call.relu, call.y, context);
+}
+
+template void run(const BatchNormForward<float>&, Context&);
+template void run(const BatchNormForward<bf16>&, Context&);
+template void run(const BatchNormForward<double>&, Context&);
+template void run(const BatchNormInference<float>&, Context&);
+template void run(const BatchNormInference<bf16>&, Context&);
+template void run(const BatchNormInference<double>&, Context&);
+
+}  // namespace stopgrad::cpu

@@ -1,0 +1,140 @@
+#pragma once
+// What the CPU schedules of batch norm share: how rows are cut, how a part is walked, and the map itself.
+#include <algorithm>
+#include <numeric>
+#include <type_traits>
+
+#include "kernels/check.h"
+#include "kernels/context.h"
+#include "kernels/dtype.h"
+#include "kernels/element.h"
+
+namespace stopgrad::cpu::norm {
+
+/// A run of whole rows, walked as rows of `lanes` elements: several rows side by side where channels are few.
+struct Strip {
+  int64_t begin, end;  // elements of the matrix
+  int lanes;           // a multiple of the channels
+
+  /// Its first sixteenth, rounded up to a row of lanes.
+  Strip head() const {
+    const int64_t walked = (end - begin + 16 * int64_t{lanes} - 1) / (16 * int64_t{lanes});
+    return {begin, std::min(end, begin + walked * lanes), lanes};
+  }
+};
+
+/// How the groups are cut into parts, the units of work and of summation. Sizes alone decide, never threads,
+/// so any number of threads gives the same bits.
+struct Cut {
+  int groups, channels, lanes;
+  int64_t size;  // elements of a group
+  int64_t part;  // elements of a part
+  int parts;     // of a group
+
+  Cut(int groups, int rows, int channels)
+      : groups(groups), channels(channels), lanes(channels), size(int64_t{rows} * channels) {
+    CHECK(groups > 0 && rows > 0 && channels > 0,
+          "batch norm: {} groups of [{}, {}], every size must be positive", groups, rows, channels);
+    if (channels < 64)
+      for (lanes *= 16 / std::gcd(16, channels); lanes < 64;) lanes *= 2;
+    // Large enough that joining the parts is cheap; at most 256, more than there are threads. A power of two
+    // of rows, so that the mean of whole numbers over one is exact.
+    const int64_t wanted = std::max({int64_t{16384}, int64_t{32} * lanes, size / 256});
+    for (part = int64_t{4} * lanes; part < wanted;) part *= 2;
+    parts = static_cast<int>((size + part - 1) / part);
+  }
+  int64_t begin(int p) const { return std::min(size, p * part); }
+  int64_t rows(int p, int end) const { return (begin(end) - begin(p)) / channels; }  // of parts [p, end)
+  Strip strip(int g, int p) const { return {g * size + begin(p), g * size + begin(p + 1), lanes}; }
+};
+
+/// Calls f(group, part) for all parts. Each thread takes one run of them; `backwards` from its end, so that a
+/// second pass starts on what the first one left in the cache.
+template <class F>
+void for_each_part(const Cut& cut, const Context& context, bool backwards, F f) {
+  const int64_t all = int64_t{cut.groups} * cut.parts;
+  const int threads = static_cast<int>(std::min<int64_t>(all, context.threads()));
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+  for (int t = 0; t < threads; ++t) {
+    const int64_t begin = all * t / threads, end = all * (t + 1) / threads;
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t i = backwards ? begin + end - 1 - k : k;
+      f(static_cast<int>(i / cut.parts), static_cast<int>(i % cut.parts));
+    }
+  }
+}
+
+/// Calls f(rows, at, n): `rows` (4 or 1, a constant) rows of n lanes from element `at` on. Only the last row
+/// can be shorter than the others.
+template <class F>
+void for_each_step(const Strip& strip, F f) {
+  const int64_t lanes = strip.lanes;
+  int64_t at = strip.begin;
+  for (; at + 4 * lanes <= strip.end; at += 4 * lanes) f(std::integral_constant<int, 4>{}, at, strip.lanes);
+  for (; at < strip.end; at += lanes)
+    f(std::integral_constant<int, 1>{}, at, static_cast<int>(std::min(lanes, strip.end - at)));
+}
+
+/// Joins all parts into part 0 in a fixed tree: join(a, b, end) adds parts [b, end) to parts [a, b).
+template <class F>
+void join_pairwise(int parts, F join) {
+  for (int width = 1; width < parts; width *= 2)
+    for (int a = 0; a + width < parts; a += 2 * width) join(a, a + width, std::min(a + 2 * width, parts));
+}
+
+/// Vectors with a number per lane in scratch memory, `count` of them for each owner (a part or a group).
+template <class A>
+struct Vectors {
+  A* memory;
+  const Cut& cut;
+  int count;
+
+  static int64_t stride(const Cut& cut) { return (cut.lanes + 15) / 16 * 16; }
+  A* at(int owner, int which) const { return memory + (int64_t{owner} * count + which) * stride(cut); }
+
+  /// Repeats the numbers of the channels over all lanes.
+  void spread(int owner, int which) const {
+    A* v = at(owner, which);
+    for (int l = cut.channels; l < cut.lanes; ++l) v[l] = v[l - cut.channels];
+  }
+  /// Sums the lanes of each channel into its first.
+  void fold(int owner, int which) const {
+    A* v = at(owner, which);
+    for (int first = cut.channels; first < cut.lanes; first += cut.channels)
+      for (int c = 0; c < cut.channels; ++c) v[c] += v[first + c];
+  }
+};
+
+/// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.
+template <class A>
+A affine(A centered, A scale, A beta) {
+  return centered * scale + beta;
+}
+
+/// `value` where gate > 0, else 0. NaN passes: a diverged run must show.
+template <class A>
+A gated(A value, A gate) {
+  return gate <= 0 ? A(0) : value;
+}
+
+/// f(std::true_type) or f(std::false_type): a loop per combination instead of branches inside.
+template <class F>
+void with(bool condition, F f) {
+  if (condition) f(std::true_type{});
+  else f(std::false_type{});
+}
+
+/// Vectors of a group. scale = gamma * rstd; the last two are those of the second pass of backward.
+enum { kMean, kScale, kBeta, kForwardVectors, kGradMean = kForwardVectors, kSlope, kBackwardVectors };
+
+template <class A>
+void set_map(const Vectors<A>& maps, int g, const A* mean, const A* rstd, const A* gamma, const A* beta) {
+  for (int c = 0; c < maps.cut.channels; ++c) {
+    maps.at(g, kMean)[c] = mean[c];
+    maps.at(g, kScale)[c] = gamma ? gamma[c] * rstd[c] : rstd[c];
+    maps.at(g, kBeta)[c] = beta ? beta[c] : A(0);
+  }
+  for (int which : {kMean, kScale, kBeta}) maps.spread(g, which);
+}
+
+}  // namespace stopgrad::cpu::norm

@@ -1,0 +1,163 @@
+#include "kernels/pool.h"
+
+#include <algorithm>
+
+#include "kernels/check.h"
+#include "kernels/element.h"
+
+namespace stopgrad::cpu {
+
+namespace {
+
+constexpr int kBlock = 64;  // channels summed at a time
+constexpr int kRun = 16;    // pixels summed before they join the sum: keeps rounding errors small
+
+struct Range {
+  int begin, end;
+};
+
+/// Positions of a window that lie inside the image; the window of output i starts at i * stride - padding.
+Range inside(int i, int kernel, int stride, int padding, int size) {
+  const int start = i * stride - padding;
+  return {std::max(0, -start), std::min(kernel, size - start)};
+}
+
+/// Outputs whose window covers input h.
+Range covering(int h, int kernel, int stride, int padding, int outputs) {
+  const int from = h + padding - kernel + 1;
+  return {from <= 0 ? 0 : (from + stride - 1) / stride, std::min(outputs, (h + padding) / stride + 1)};
+}
+
+template <class Call>
+void check(const Call& call) {
+  CHECK(call.kernel > 0 && call.kernel <= 16 && call.stride > 0 && call.padding >= 0 &&
+            call.padding < call.kernel,
+        "max pool: kernel {}, stride {}, padding {}; want a kernel of 1 to 16 and less padding than that",
+        call.kernel, call.stride, call.padding);
+}
+
+/// The window of one output pixel: value and position of the maximum. The first maximum wins, and a NaN over
+/// all.
+template <class T>
+void max_over_window(const MaxPoolForward<T>& call, int n, Range rows, Range columns, int top, int left, T* y,
+                     uint8_t* winner) {
+  const int channels = call.channels;
+  auto pixel = [&](int r, int s) {
+    return call.x + ((int64_t{n} * call.height + top + r) * call.width + left + s) * channels;
+  };
+  std::copy_n(pixel(rows.begin, columns.begin), channels, y);
+  std::fill_n(winner, channels, static_cast<uint8_t>(rows.begin * call.kernel + columns.begin));
+  for (int r = rows.begin; r < rows.end; ++r)
+    for (int s = columns.begin; s < columns.end; ++s) {
+      const T* x = pixel(r, s);
+      const auto position = static_cast<uint8_t>(r * call.kernel + s);
+#pragma omp simd
+      for (int c = 0; c < channels; ++c) {
+        const Acc<T> value = load_element(x + c), best = load_element(y + c);
+        const bool better = !(value <= best) & (best == best);
+        store_element(y + c, better ? value : best);
+        winner[c] = better ? position : winner[c];
+      }
+    }
+}
+
+}  // namespace
+
+template <class T>
+void run(const MaxPoolForward<T>& call, Context& context) {
+  check(call);
+  const int height = call.out_height(), width = call.out_width();
+#pragma omp parallel for collapse(2) num_threads(context.threads()) schedule(static)
+  for (int n = 0; n < call.images; ++n)
+    for (int i = 0; i < height; ++i)
+      for (int j = 0; j < width; ++j) {
+        const Range rows = inside(i, call.kernel, call.stride, call.padding, call.height);
+        const Range columns = inside(j, call.kernel, call.stride, call.padding, call.width);
+        const int64_t out = ((int64_t{n} * height + i) * width + j) * call.channels;
+        max_over_window(call, n, rows, columns, i * call.stride - call.padding,
+                        j * call.stride - call.padding, call.y + out, call.winner + out);
+      }
+}
+
+template <class T>
+void run(const MaxPoolBackward<T>& call, Context& context) {
+  check(call);
+  const int height = call.out_height(), width = call.out_width(), channels = call.channels;
+#pragma omp parallel for collapse(2) num_threads(context.threads()) schedule(static)
+  for (int n = 0; n < call.images; ++n)
+    for (int h = 0; h < call.height; ++h)
+      for (int w = 0; w < call.width; ++w) {
+        const Range rows = covering(h, call.kernel, call.stride, call.padding, height);
+        const Range columns = covering(w, call.kernel, call.stride, call.padding, width);
+        for (int first = 0; first < channels; first += kBlock) {
+          const int block = std::min(kBlock, channels - first);
+          Acc<T> sum[kBlock] = {};
+          for (int i = rows.begin; i < rows.end; ++i)
+            for (int j = columns.begin; j < columns.end; ++j) {
+              const int64_t out = ((int64_t{n} * height + i) * width + j) * channels + first;
+              const int r = h + call.padding - i * call.stride, s = w + call.padding - j * call.stride;
+              const int position = r * call.kernel + s;
+#pragma omp simd
+              for (int c = 0; c < block; ++c)
+                sum[c] += call.winner[out + c] == position ? load_element(call.dy + out + c) : Acc<T>(0);
+            }
+          T* dx = call.dx + ((int64_t{n} * call.height + h) * call.width + w) * channels + first;
+#pragma omp simd
+          for (int c = 0; c < block; ++c) put_element(dx + c, sum[c], call.accumulate);
+        }
+      }
+}
+
+template <class T>
+void run(const AveragePoolForward<T>& call, Context& context) {
+  const int channels = call.channels;
+#pragma omp parallel for collapse(2) num_threads(context.threads()) schedule(static)
+  for (int n = 0; n < call.images; ++n)
+    for (int first = 0; first < channels; first += kBlock) {
+      const int block = std::min(kBlock, channels - first);
+      Acc<T> sum[kBlock] = {};
+      for (int begin = 0; begin < call.pixels; begin += kRun) {
+        Acc<T> run[kBlock] = {};
+        for (int p = begin; p < std::min(begin + kRun, call.pixels); ++p) {
+          const T* x = call.x + (int64_t{n} * call.pixels + p) * channels + first;
+#pragma omp simd
+          for (int c = 0; c < block; ++c) run[c] += load_element(x + c);
+        }
+#pragma omp simd
+        for (int c = 0; c < block; ++c) sum[c] += run[c];
+      }
+      T* y = call.y + int64_t{n} * channels + first;
+      const Acc<T> pixels = static_cast<Acc<T>>(call.pixels);
+#pragma omp simd
+      for (int c = 0; c < block; ++c) store_element(y + c, sum[c] / pixels);
+    }
+}
+
+template <class T>
+void run(const AveragePoolBackward<T>& call, Context& context) {
+  const int channels = call.channels;
+#pragma omp parallel for num_threads(context.threads()) schedule(static)
+  for (int n = 0; n < call.images; ++n)
+    for (int p = 0; p < call.pixels; ++p) {
+      const T* dy = call.dy + int64_t{n} * channels;
+      T* dx = call.dx + (int64_t{n} * call.pixels + p) * channels;
+      const Acc<T> pixels = static_cast<Acc<T>>(call.pixels);
+#pragma omp simd
+      for (int c = 0; c < channels; ++c) put_element(dx + c, load_element(dy + c) / pixels, call.accumulate);
+    }
+}
+
+template void run(const MaxPoolForward<float>&, Context&);
+template void run(const MaxPoolForward<bf16>&, Context&);
+template void run(const MaxPoolForward<double>&, Context&);
+template void run(const MaxPoolBackward<float>&, Context&);
+template void run(const MaxPoolBackward<bf16>&, Context&);
+template void run(const MaxPoolBackward<double>&, Context&);
+template void run(const AveragePoolForward<float>&, Context&);
+template void run(const AveragePoolForward<bf16>&, Context&);
+template void run(const AveragePoolForward<double>&, Context&);
+template void run(const AveragePoolBackward<float>&, Context&);
+template void run(const AveragePoolBackward<bf16>&, Context&);
+template void run(const AveragePoolBackward<double>&, Context&);
+
+}  // namespace stopgrad::cpu

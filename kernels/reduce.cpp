@@ -1,0 +1,131 @@
+#include "kernels/reduce.h"
+
+#include <bit>
+
+#include "kernels/loops.h"
+
+namespace stopgrad::cpu {
+
+namespace {
+constexpr int64_t kBlock = 4096;  // elements whose sums stay in the first cache
+
+// An exponent of ones marks NaN and infinity. Asked of the bits, no compiler flag can optimise it away.
+bool is_not_finite(float x) { return (std::bit_cast<uint32_t>(x) & 0x7f800000u) == 0x7f800000u; }
+bool is_not_finite(bf16 x) { return (x.bits & 0x7f80u) == 0x7f80u; }
+bool is_not_finite(double x) { return (std::bit_cast<uint64_t>(x) << 1) >= 0xffe0000000000000u; }
+
+double to_double(bf16 x) { return static_cast<float>(x); }
+double to_double(double x) { return x; }
+
+struct Part {
+  double sum, squares;
+  int64_t not_finite;
+};
+}  // namespace
+
+template <class T>
+void run(const Summary<T>& c, Context& context) {
+  const int64_t blocks = (c.count + kBlock - 1) / kBlock;
+  Part* parts = context.scratch_of<Part>(blocks);
+  each_row(blocks, c.count, context, [=](int64_t block) {
+    const T* x = c.x + block * kBlock;
+    const int n = static_cast<int>(std::min(kBlock, c.count - block * kBlock));
+    Part part = {};
+    if (c.sum) part.sum = sum_over<double>(n, [=](int i) { return to_double(x[i]); });
+    if (c.squares)
+      part.squares = sum_over<double>(n, [=](int i) { return to_double(x[i]) * to_double(x[i]); });
+    if (c.not_finite) part.not_finite = sum_over<int>(n, [=](int i) { return int{is_not_finite(x[i])}; });
+    parts[block] = part;
+  });
+  Part all = {};
+  for (int64_t block = 0; block < blocks; ++block) {
+    all.sum += parts[block].sum;
+    all.squares += parts[block].squares;
+    all.not_finite += parts[block].not_finite;
+  }
+  if (c.sum) *c.sum = all.sum;
+  if (c.squares) *c.squares = all.squares;
+  if (c.not_finite) *c.not_finite = all.not_finite;
+}
+
+namespace {
+/// Sums per column over the rows of a matrix, chunk by chunk, then over the chunks in order.
+template <class A>
+class ColumnSums {
+ public:
+  ColumnSums(int rows, int channels)
+      : rows_(rows),
+        channels_(channels),
+        per_chunk_(std::clamp<int64_t>(16384 / channels, 32, 256)),  // short sums are more exact
+        chunks_((rows + per_chunk_ - 1) / per_chunk_) {}
+
+  size_t scratch_size() const { return static_cast<size_t>(chunks_ * channels_); }
+
+  /// add(row, sums) adds one row to sums [channels]. The result [channels] lies at the start of scratch.
+  template <class Add>
+  void run(A* scratch, Context& context, Add add) const {
+    each_row(chunks_, rows_ * channels_, context, [=, this](int64_t chunk) {
+      A* sums = scratch + chunk * channels_;
+      std::fill(sums, sums + channels_, A(0));
+      const int64_t last = std::min(rows_, (chunk + 1) * per_chunk_);
+      for (int64_t row = chunk * per_chunk_; row < last; ++row) add(row, sums);
+    });
+    for (int64_t chunk = 1; chunk < chunks_; ++chunk) {
+      const A* sums = scratch + chunk * channels_;
+      each_column(static_cast<int>(channels_), [=](int i) { scratch[i] += sums[i]; });
+    }
+  }
+
+ private:
+  int64_t rows_, channels_, per_chunk_, chunks_;
+};
+}  // namespace
+
+template <class T>
+void run(const ColumnSum<T>& c, Context& context) {
+  using A = Acc<T>;
+  const ColumnSums<A> columns(c.rows, c.channels);
+  A* sums = context.scratch_of<A>(columns.scratch_size());
+  columns.run(sums, context, [=](int64_t row, A* to) {
+    const T* x = c.x + row * c.channels;
+    each_column(c.channels, [=](int i) { to[i] += A(x[i]); });
+  });
+  each_column(c.channels, [=](int i) { put(c.sum[i], sums[i], c.accumulate); });
+}
+
+template <class T>
+void run(const UnitRowStatistics<T>& c, Context& context) {
+  const ColumnSums<double> columns(c.rows, c.channels);
+  double* inv_norm = context.scratch_of<double>(c.rows + columns.scratch_size());
+  double* sums = inv_norm + c.rows;
+  columns.run(sums, context, [=](int64_t row, double* to) {
+    const T* x = c.x + row * c.channels;
+    const double squares =
+        sum_over<double>(c.channels, [=](int i) { return to_double(x[i]) * to_double(x[i]); });
+    const double inv = inverse_norm(squares);
+    inv_norm[row] = inv;
+    each_column(c.channels, [=](int i) { to[i] += to_double(x[i]) * inv; });
+  });
+  each_column(c.channels, [=](int i) { c.mean[i] = sums[i] / c.rows; });
+  columns.run(sums, context, [=](int64_t row, double* to) {
+    const T* x = c.x + row * c.channels;
+    const double inv = inv_norm[row];
+    each_column(c.channels, [=](int i) {
+      const double off = to_double(x[i]) * inv - c.mean[i];
+      to[i] += off * off;
+    });
+  });
+  each_column(c.channels, [=](int i) { c.std[i] = std::sqrt(sums[i] / c.rows); });
+}
+
+template void run(const Summary<float>&, Context&);
+template void run(const Summary<bf16>&, Context&);
+template void run(const Summary<double>&, Context&);
+template void run(const ColumnSum<float>&, Context&);
+template void run(const ColumnSum<bf16>&, Context&);
+template void run(const ColumnSum<double>&, Context&);
+template void run(const UnitRowStatistics<float>&, Context&);
+template void run(const UnitRowStatistics<bf16>&, Context&);
+template void run(const UnitRowStatistics<double>&, Context&);
+
+}  // namespace stopgrad::cpu

@@ -1,0 +1,130 @@
+#include "kernels/softmax_loss.h"
+
+#include <limits>
+
+#include "kernels/check.h"
+#include "kernels/loops.h"
+
+namespace stopgrad::cpu {
+
+namespace {
+template <class T>
+Acc<T> largest(const T* x, int count) {
+  auto most = Acc<T>(x[0]);
+  for (int i = 1; i < count; ++i) most = std::max(most, Acc<T>(x[i]));
+  return most;
+}
+}  // namespace
+
+template <class T>
+void run(const CrossEntropyForward<T>& c, Context& context) {
+  using A = Acc<T>;
+  for (int row = 0; row < c.rows; ++row)
+    CHECK(c.labels[row] >= 0 && c.labels[row] < c.classes,
+          "cross entropy: label {} of row {} is outside the {} classes, check the labels", c.labels[row], row,
+          c.classes);
+  A* losses = context.scratch_of<A>(c.rows);
+  each_row(c.rows, int64_t{c.rows} * c.classes, context, [=](int64_t row) {
+    const T* x = c.logits + row * c.classes;
+    A* probability = c.probability + row * c.classes;
+    const A most = largest(x, c.classes);
+    for (int i = 0; i < c.classes; ++i) probability[i] = std::exp(A(x[i]) - most);
+    const A sum = sum_over<A>(c.classes, [=](int i) { return probability[i]; });
+    each_column(c.classes, [=](int i) { probability[i] /= sum; });
+    losses[row] = std::log(sum) - (A(x[c.labels[row]]) - most);
+  });
+  double loss = 0;
+  for (int row = 0; row < c.rows; ++row) loss += losses[row];
+  *c.loss = static_cast<A>(loss / c.rows);
+}
+
+template <class T>
+void run(const CrossEntropyBackward<T>& c, Context& context) {
+  using A = Acc<T>;
+  const A scale = *c.dloss / static_cast<A>(c.rows);
+  each_row(c.rows, int64_t{c.rows} * c.classes, context, [=](int64_t row) {
+    const A* probability = c.probability + row * c.classes;
+    T* dlogits = c.dlogits + row * c.classes;
+    const int label = c.labels[row];
+    each_column(c.classes, [=](int i) {
+      put(dlogits[i], scale * (probability[i] - static_cast<A>(i == label)), c.accumulate);
+    });
+  });
+}
+
+template <class T>
+void run(const SoftmaxSimilarityForward<T>& c, Context& context) {
+  using A = Acc<T>;
+  const int64_t all = int64_t{c.pairs} * c.rows;
+  each_row(all, 2 * all * c.channels, context, [=](int64_t i) {
+    const int64_t pair = i / c.rows, row = i % c.rows;
+    const T* p = c.p[pair] + row * c.channels;
+    const T* z = c.z[pair] + row * c.channels;
+    const A most_p = largest(p, c.channels), most_z = largest(z, c.channels);
+    A sum_p = 0, sum_z = 0, product = 0;  // of exp(p - most_p), exp(z - most_z), exp(z - most_z) (p - most_p)
+    for (int j = 0; j < c.channels; ++j) {
+      const A log_p = A(p[j]) - most_p, exp_z = std::exp(A(z[j]) - most_z);
+      sum_p += std::exp(log_p);
+      sum_z += exp_z;
+      product += exp_z * log_p;
+    }
+    A* saved = c.saved + 3 * i;
+    saved[0] = most_p + std::log(sum_p);
+    saved[1] = most_z + std::log(sum_z);
+    saved[2] = product / sum_z - std::log(sum_p);
+  });
+  double loss = 0;
+  for (int64_t i = 0; i < all; ++i) loss -= c.saved[3 * i + 2];
+  *c.loss = static_cast<A>(loss / static_cast<double>(all));
+}
+
+namespace {
+/// Both gradients for one row of a pair: `saved` as the forward left it, c = dloss / (pairs * rows).
+template <class T, class A = Acc<T>>
+void row_gradient_p(const T* p, const T* z, const A* saved, A c, int channels, T* dp, bool add) {
+  for (int j = 0; j < channels; ++j)
+    put(dp[j], c * (std::exp(A(p[j]) - saved[0]) - std::exp(A(z[j]) - saved[1])), add);
+}
+template <class T, class A = Acc<T>>
+void row_gradient_z(const T* p, const T* z, const A* saved, A c, int channels, T* dz, bool add) {
+  for (int j = 0; j < channels; ++j)
+    put(dz[j], -c * std::exp(A(z[j]) - saved[1]) * (A(p[j]) - saved[0] - saved[2]), add);
+}
+}  // namespace
+
+template <class T>
+void run(const SoftmaxSimilarityBackward<T>& c, Context& context) {
+  using A = Acc<T>;
+  const A scale = *c.dloss / static_cast<A>(int64_t{c.pairs} * c.rows);
+  // A thread owns a row in all pairs: two of the gradients may be one tensor.
+  each_row(c.rows, int64_t{c.pairs} * c.rows * c.channels, context, [=](int64_t row) {
+    const int64_t at = row * c.channels;
+    const A* saved = c.saved + 3 * row;
+    const int64_t next = 3 * int64_t{c.rows};
+    for (int k = 0; k < c.pairs; ++k) {
+      if (c.dp[k] == nullptr) continue;
+      row_gradient_p(c.p[k] + at, c.z[k] + at, saved + k * next, scale, c.channels, c.dp[k] + at,
+                     c.accumulate_dp[k]);
+    }
+    for (int k = 0; k < c.pairs; ++k) {
+      if (c.dz[k] == nullptr) continue;
+      row_gradient_z(c.p[k] + at, c.z[k] + at, saved + k * next, scale, c.channels, c.dz[k] + at,
+                     c.accumulate_dz[k]);
+    }
+  });
+}
+
+template void run(const CrossEntropyForward<float>&, Context&);
+template void run(const CrossEntropyForward<bf16>&, Context&);
+template void run(const CrossEntropyForward<double>&, Context&);
+template void run(const CrossEntropyBackward<float>&, Context&);
+template void run(const CrossEntropyBackward<bf16>&, Context&);
+template void run(const CrossEntropyBackward<double>&, Context&);
+template void run(const SoftmaxSimilarityForward<float>&, Context&);
+template void run(const SoftmaxSimilarityForward<bf16>&, Context&);
+template void run(const SoftmaxSimilarityForward<double>&, Context&);
+template void run(const SoftmaxSimilarityBackward<float>&, Context&);
+template void run(const SoftmaxSimilarityBackward<bf16>&, Context&);
+template void run(const SoftmaxSimilarityBackward<double>&, Context&);
+
+}  // namespace stopgrad::cpu

@@ -1,0 +1,38 @@
+#pragma once
+// A method turns views into a loss. It knows neither loader nor optimizer.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/layers.h"
+
+namespace stopgrad {
+
+/// How several views go through one network: one after the other, or together as groups of one batch. The
+/// mathematics is the same; statistics of batch norm are per view in both.
+enum class ViewForm { branch, batched };
+
+struct MethodOutput {
+  Var loss;
+  std::vector<Tensor> z;  // [N, d] per view: what collapses or does not
+};
+
+class Method {
+ public:
+  virtual ~Method() = default;
+
+  /// views [V, N, H, W, C] -> the loss, recorded on the tape.
+  virtual MethodOutput loss(Tape& tape, const Tensor& views) = 0;
+  /// x [N, H, W, C] -> backbone features [N, feature_size()], in evaluation mode.
+  virtual Tensor features(const Tensor& x) = 0;
+  /// What follows the optimizer's step (moving averages, queues).
+  virtual void after_step(int64_t /*step*/) {}
+  /// Everything that is saved and trained; names as in the released code ("encoder.conv1.weight").
+  virtual void visit(Visitor& v) = 0;
+  /// The backbone alone, with torchvision's names.
+  virtual void visit_backbone(Visitor& v) = 0;
+  virtual int feature_size() const = 0;
+  virtual int views() const = 0;
+};
+
+}  // namespace stopgrad
