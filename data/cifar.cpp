@@ -41,7 +41,7 @@ const Layout& cifar100() {
 }
 
 void append_records(const Layout& layout, const std::string& path, Dataset& set) {
-  const auto bytes = read_file(path, kMaxFile);
+  const auto bytes = read_bytes(path, kMaxFile);
   const auto label_bytes = static_cast<int64_t>(layout.classes_of_label.size());
   const int64_t record = label_bytes + kPixels;
   const auto size = static_cast<int64_t>(bytes.size());
@@ -68,7 +68,7 @@ void append_records(const Layout& layout, const std::string& path, Dataset& set)
 
 std::vector<std::string> read_names(const fs::path& path, size_t expected) {
   if (!fs::exists(path)) return {};
-  const auto bytes = read_file(path.string(), 1 << 16);
+  const auto bytes = read_bytes(path.string(), 1 << 16);
   std::istringstream text(std::string(bytes.begin(), bytes.end()));
   std::vector<std::string> names;
   for (std::string line; std::getline(text, line);) {

@@ -5,7 +5,7 @@
 namespace stopgrad {
 
 const uint8_t* Dataset::image(int64_t i) const {
-  CHECK(i >= 0 && i < count, "{}: image {} asked for, the set has {}", name, i, count);
+  ENSURE(i >= 0 && i < count, "{}: image {} asked for, the set has {}", name, i, count);
   return images.data() + i * image_bytes();
 }
 

@@ -20,7 +20,7 @@ constexpr int64_t kMaxExpansion = 1032;
 /// The unpacked bytes of a plain or gzip file, in order.
 class IdxReader {
  public:
-  explicit IdxReader(const std::string& path) : path_(path), file_(path) {
+  explicit IdxReader(const std::string& path) : path_(path), file_(path, UINT64_MAX, Exit::data) {
     stream_.reset(gzdopen(::dup(file_.descriptor()), "rb"));
     if (!stream_) fail(Exit::data, "{}: cannot start reading", path_);
   }
@@ -51,8 +51,8 @@ class IdxReader {
 
   /// The most bytes that can follow.
   int64_t room() const {
-    if (gzdirect(stream_.get())) return file_.size() - offset_;
-    return file_.size() * kMaxExpansion;
+    if (gzdirect(stream_.get())) return static_cast<int64_t>(file_.size()) - offset_;
+    return static_cast<int64_t>(file_.size()) * kMaxExpansion;
   }
 
   const std::string& path() const { return path_; }

@@ -60,7 +60,7 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
 }
 
 Image read_image(const std::string& path, const DecodeLimits& limits) {
-  return decode_image(read_file(path, limits.file_bytes), path, limits);
+  return decode_image(read_bytes(path, limits.file_bytes), path, limits);
 }
 
 }  // namespace stopgrad

@@ -57,8 +57,8 @@ void drop_bad(Dataset& set, const std::vector<std::string>& problems) {
 }  // namespace
 
 Dataset load_images(const FolderList& list, const FolderOptions& options) {
-  CHECK(options.size >= 1 && options.size <= 16384, "folder: image size {}, it goes from 1 to 16384",
-        options.size);
+  ENSURE(options.size >= 1 && options.size <= 16384, "folder: image size {}, it goes from 1 to 16384",
+         options.size);
   Dataset set;
   set.name = "folder";
   set.count = static_cast<int64_t>(list.files.size());

@@ -43,8 +43,8 @@ struct Box {
 };
 
 Image resize(const Image& image, const Box& box, int height, int width) {
-  CHECK(image.height >= 1 && image.width >= 1 && height >= 1 && width >= 1, "resize: {} x {} to {} x {}",
-        image.width, image.height, width, height);
+  ENSURE(image.height >= 1 && image.width >= 1 && height >= 1 && width >= 1, "resize: {} x {} to {} x {}",
+         image.width, image.height, width, height);
   const int channels = image.channels;
   const Filter across = triangle_filter(image.width, box.left, box.width, width);
   const Filter down = triangle_filter(image.height, box.top, box.height, height);

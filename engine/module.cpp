@@ -55,14 +55,14 @@ ParameterSlab::ParameterSlab(Pool pool, DType activations, const Visit& visit) :
   std::set<std::string> names;
   Visitor collect;
   collect.parameter = [&](const std::string& name, Parameter& p) {
-    CHECK(names.insert(name).second, "module: two entries are called {}", name);
+    ENSURE(names.insert(name).second, "module: two entries are called {}", name);
     p.name = name;
     parameters_.push_back(&p);
     offsets_.push_back(size);
     size += padded(p.shape.count());
   };
   collect.buffer = [&](const std::string& name, Buffer& b) {
-    CHECK(names.insert(name).second, "module: two entries are called {}", name);
+    ENSURE(names.insert(name).second, "module: two entries are called {}", name);
     b.name = name;
     b.value = Tensor(pool, b.shape, sums);
     set_all(b.value, b.start);
@@ -122,8 +122,8 @@ void ParameterSlab::zero_missing_gradients() {
 }
 
 void ParameterSlab::copy_from(const ParameterSlab& other) {
-  CHECK(values.count() == other.values.count() && buffers_.size() == other.buffers_.size(),
-        "parameters: cannot copy between different modules");
+  ENSURE(values.count() == other.values.count() && buffers_.size() == other.buffers_.size(),
+         "parameters: cannot copy between different modules");
   values.from_host(other.values.raw());
   for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i]->value.from_host(other.buffers_[i]->value.raw());
   for (size_t i = 0; i < counters_.size(); ++i) *counters_[i].second = *other.counters_[i].second;

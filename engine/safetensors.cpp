@@ -93,19 +93,19 @@ SafetensorsFile SafetensorsFile::open(const std::string& path, uint64_t max_byte
 }
 
 std::span<const std::byte> SafetensorsFile::bytes(const TensorInfo& tensor) const {
-  CHECK(tensor.begin <= tensor.end && tensor.end <= size_,
-        "safetensors: bytes {} to {} of {}: pass a tensor of this file", tensor.begin, tensor.end, size_);
+  ENSURE(tensor.begin <= tensor.end && tensor.end <= size_,
+         "safetensors: bytes {} to {} of {}: pass a tensor of this file", tensor.begin, tensor.end, size_);
   return {data_.get() + tensor.begin, tensor.end - tensor.begin};
 }
 
 void SafetensorsWriter::append(Entry entry) {
   TensorInfo& info = entry.info;
   const auto bytes = bytes_of(info.dtype, info.shape);
-  CHECK(bytes, "safetensors: tensor {}: {} [{}] has no size; give a dtype of the format and a sane shape",
-        printable(info.name), printable(info.dtype), fmt::join(info.shape, ", "));
-  CHECK(entry.fill || entry.data.size() == *bytes,
-        "safetensors: tensor {}: {} [{}] is {} bytes, but {} are given", printable(info.name), info.dtype,
-        fmt::join(info.shape, ", "), *bytes, entry.data.size());
+  ENSURE(bytes, "safetensors: tensor {}: {} [{}] has no size; give a dtype of the format and a sane shape",
+         printable(info.name), printable(info.dtype), fmt::join(info.shape, ", "));
+  ENSURE(entry.fill || entry.data.size() == *bytes,
+         "safetensors: tensor {}: {} [{}] is {} bytes, but {} are given", printable(info.name), info.dtype,
+         fmt::join(info.shape, ", "), *bytes, entry.data.size());
   info.end = *bytes;
   entries_.push_back(std::move(entry));
 }
@@ -116,13 +116,13 @@ void SafetensorsWriter::add(std::string name, std::string dtype, std::vector<int
 }
 
 void SafetensorsWriter::add(std::string name, std::string dtype, std::vector<int64_t> shape, Fill fill) {
-  CHECK(fill, "safetensors: tensor {}: give a function that fills its memory", printable(name));
+  ENSURE(fill, "safetensors: tensor {}: give a function that fills its memory", printable(name));
   append({{std::move(name), std::move(dtype), std::move(shape)}, {}, std::move(fill)});
 }
 
 void SafetensorsWriter::metadata(const std::string& key, std::string value) {
-  CHECK(metadata_.emplace(key, std::move(value)).second, "safetensors: metadata {} given twice",
-        printable(key));
+  ENSURE(metadata_.emplace(key, std::move(value)).second, "safetensors: metadata {} given twice",
+         printable(key));
 }
 
 void SafetensorsWriter::write(const std::string& path, FileCalls& calls) const {

@@ -17,9 +17,9 @@ class Shape {
 
   Shape() = default;  // a scalar: rank 0, one element
   Shape(std::initializer_list<int64_t> sizes) {
-    CHECK(sizes.size() <= kMaxRank, "shape: rank {} is more than {}", sizes.size(), kMaxRank);
+    ENSURE(sizes.size() <= kMaxRank, "shape: rank {} is more than {}", sizes.size(), kMaxRank);
     for (int64_t size : sizes) {
-      CHECK(size >= 0, "shape: negative size {}", size);
+      ENSURE(size >= 0, "shape: negative size {}", size);
       sizes_[rank_++] = size;
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
@@ -24,7 +25,7 @@ bool Grads::wants(int input) const {
 
 Tensor Grads::slot_tensor(int input, bool& accumulate) {
   const TapeEntry& entry = tape_.entries_[static_cast<size_t>(node_)];
-  CHECK(!(asked_ >> input & 1), "tape: node #{} {} asked twice for input {}", node_, entry.name, input);
+  ENSURE(!(asked_ >> input & 1), "tape: node #{} {} asked twice for input {}", node_, entry.name, input);
   asked_ |= uint64_t{1} << input;
   return tape_.slot(entry.inputs[static_cast<size_t>(input)], accumulate);
 }
@@ -35,7 +36,7 @@ Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(t
 }
 
 int Tape::add_entry(TapeEntry entry) {
-  CHECK(!used_, "tape: backward has run; record the next step on a new tape");
+  ENSURE(!used_, "tape: backward has run; record the next step on a new tape");
   entry.scope = scope_;
   entries_.push_back(std::move(entry));
   nodes_.emplace_back();
@@ -127,16 +128,18 @@ Tensor Tape::slot(int index, bool& accumulate) {
   TapeEntry& entry = entries_[static_cast<size_t>(index)];
   Gradient& mine = gradients_[static_cast<size_t>(index)];
   entry.got_grad = true;
-  if (Parameter* p = entry.parameter) {
-    accumulate = p->has_grad;
-    p->has_grad = true;
-    return p->grad;
-  }
   const bool is_part = mine.alias_of >= 0;
   const auto base = static_cast<size_t>(is_part ? mine.alias_of : index);
   Gradient& whole = gradients_[base];
   entries_[base].got_grad = true;
-  if (!whole.place.defined()) whole.place = Tensor(*pool_, entries_[base].shape, entries_[base].dtype);
+  if (!whole.place.defined()) {
+    if (Parameter* p = entries_[base].parameter) {
+      whole.place = p->grad;
+      whole.complete = std::exchange(p->has_grad, true);
+    } else {
+      whole.place = Tensor(*pool_, entries_[base].shape, entries_[base].dtype);
+    }
+  }
   const int64_t begin = mine.alias_begin, end = begin + entry.shape.count();
   const bool everything = begin == 0 && end == whole.place.count();
   bool overlaps = false;
@@ -172,7 +175,6 @@ void Tape::run_node(int index) {
     nodes_[i].reset();  // nothing arrived: its saved tensors go all the same
     return;
   }
-  if (entry.parameter) return observe(index, entry.parameter->grad);
   if (g.alias_of >= 0) {
     const Gradient& whole = gradients_[static_cast<size_t>(g.alias_of)];
     return observe(index, whole.place.slice(g.alias_begin, entry.shape));
@@ -183,19 +185,19 @@ void Tape::run_node(int index) {
     Grads grads(*this, index);
     nodes_[i]->backward(g.place, grads);
     for (int k = 0; k < static_cast<int>(entry.inputs.size()); ++k)
-      CHECK(!grads.wants(k) || (grads.asked_ >> k & 1), "tape: node #{} {} gave no gradient to its input {}",
-            index, entry.name, k);
+      ENSURE(!grads.wants(k) || (grads.asked_ >> k & 1), "tape: node #{} {} gave no gradient to its input {}",
+             index, entry.name, k);
     nodes_[i].reset();
   }
   if (!g.keep) g.place = {};
 }
 
 void Tape::backward(const Var& loss) {
-  CHECK(recording() && loss.tape == this && loss.index >= 0, "backward: the loss is not on this tape");
-  CHECK(loss.value.count() == 1, "backward: the loss has shape {}, not one value", loss.shape());
-  CHECK(!used_, "backward: a tape runs once; second derivatives are not recorded");
+  ENSURE(recording() && loss.tape == this && loss.index >= 0, "backward: the loss is not on this tape");
+  ENSURE(loss.value.count() == 1, "backward: the loss has shape {}, not one value", loss.shape());
+  ENSURE(!used_, "backward: a tape runs once; second derivatives are not recorded");
   const auto last = static_cast<size_t>(loss.index);
-  CHECK(entries_[last].wants_grad, "backward: no parameter or variable lies behind the loss");
+  ENSURE(entries_[last].wants_grad, "backward: no parameter or variable lies behind the loss");
   used_ = true;
   pool_ = std::make_unique<Pool>(loss.value.pool());
   bool accumulate = false;
@@ -208,7 +210,7 @@ void Tape::backward(const Var& loss) {
 }
 
 Tensor Tape::gradient(const Var& x) const {
-  CHECK(x.tape == this && x.index >= 0, "gradient: the variable is not on this tape");
+  ENSURE(x.tape == this && x.index >= 0, "gradient: the variable is not on this tape");
   return gradients_[static_cast<size_t>(x.index)].place;
 }
 

@@ -10,15 +10,15 @@ Tensor::Tensor(Pool pool, Shape shape, DType dtype)
       dtype_(dtype) {}
 
 Tensor Tensor::reshape(Shape shape) const {
-  CHECK(shape.count() == count(), "reshape: {} has another size than {}", shape_, shape);
+  ENSURE(shape.count() == count(), "reshape: {} has another size than {}", shape_, shape);
   Tensor out = *this;
   out.shape_ = shape;
   return out;
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  CHECK(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "rows: [{}, {}) of shape {}",
-        begin, end, shape_);
+  ENSURE(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "rows: [{}, {}) of shape {}",
+         begin, end, shape_);
   const int64_t stride = shape_[0] == 0 ? 0 : count() / shape_[0];
   Shape part;
   switch (shape_.rank()) {
@@ -41,8 +41,8 @@ Tensor Tensor::rows(int64_t begin, int64_t end) const {
 }
 
 Tensor Tensor::slice(int64_t begin, Shape shape) const {
-  CHECK(begin >= 0 && begin + shape.count() <= count(), "slice: {} elements from {} on, of {}", shape.count(),
-        begin, shape_);
+  ENSURE(begin >= 0 && begin + shape.count() <= count(), "slice: {} elements from {} on, of {}",
+         shape.count(), begin, shape_);
   Tensor out = *this;
   out.offset_ += static_cast<size_t>(begin) * size_of(dtype_);
   out.shape_ = shape;
@@ -60,7 +60,7 @@ void Tensor::from_host(const void* data) { std::memcpy(raw(), data, bytes()); }
 void Tensor::to_host(void* data) const { std::memcpy(data, raw(), bytes()); }
 
 double Tensor::item() const {
-  CHECK(count() == 1, "item: shape {} holds more than one value", shape_);
+  ENSURE(count() == 1, "item: shape {} holds more than one value", shape_);
   return visit_float(dtype_, [&](auto zero) {
     decltype(zero) value;
     to_host(&value);

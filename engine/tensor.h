@@ -20,8 +20,8 @@ class Tensor {
   template <class T>
   static Tensor of(Pool pool, Shape shape, const std::vector<T>& values) {
     Tensor out(std::move(pool), shape, dtype_of<T>);
-    CHECK(static_cast<int64_t>(values.size()) == out.count(), "tensor: {} values for shape {}", values.size(),
-          shape);
+    ENSURE(static_cast<int64_t>(values.size()) == out.count(), "tensor: {} values for shape {}",
+           values.size(), shape);
     out.from_host(values.data());
     return out;
   }
@@ -40,8 +40,8 @@ class Tensor {
   /// The elements, or null for an undefined tensor. T must be the element type.
   template <class T>
   T* data() const {
-    CHECK(!defined() || dtype_ == dtype_of<T>, "tensor: holds {}, asked for {}", name_of(dtype_),
-          name_of(dtype_of<T>));
+    ENSURE(!defined() || dtype_ == dtype_of<T>, "tensor: holds {}, asked for {}", name_of(dtype_),
+           name_of(dtype_of<T>));
     return static_cast<T*>(raw());
   }
 
@@ -58,7 +58,7 @@ class Tensor {
   void to_host(void* data) const;
   template <class T>
   std::vector<T> to_vector() const {
-    CHECK(dtype_ == dtype_of<T>, "tensor: holds {}, asked for {}", name_of(dtype_), name_of(dtype_of<T>));
+    ENSURE(dtype_ == dtype_of<T>, "tensor: holds {}, asked for {}", name_of(dtype_), name_of(dtype_of<T>));
     std::vector<T> out(static_cast<size_t>(count()));
     to_host(out.data());
     return out;

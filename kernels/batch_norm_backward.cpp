@@ -140,8 +140,8 @@ void put_dx(const BatchNormBackward<T>& call, const T* dy, const Strip& strip, c
 template <class T>
 void run(const BatchNormBackward<T>& call, Context& context) {
   using A = Acc<T>;
-  CHECK(!call.dx || call.dx != call.dresidual,
-        "batch norm: dx and dresidual are the same memory; x cannot be its own residual, add it outside");
+  ENSURE(!call.dx || call.dx != call.dresidual,
+         "batch norm: dx and dresidual are the same memory; x cannot be its own residual, add it outside");
   const Cut cut(call.groups, call.rows, call.channels);
   const int owners = cut.groups * cut.parts;
   A* scratch =

@@ -33,8 +33,8 @@ struct Cut {
 
   Cut(int groups, int rows, int channels)
       : groups(groups), channels(channels), lanes(channels), size(int64_t{rows} * channels) {
-    CHECK(groups > 0 && rows > 0 && channels > 0,
-          "batch norm: {} groups of [{}, {}], every size must be positive", groups, rows, channels);
+    ENSURE(groups > 0 && rows > 0 && channels > 0,
+           "batch norm: {} groups of [{}, {}], every size must be positive", groups, rows, channels);
     if (channels < 64)
       for (lanes *= 16 / std::gcd(16, channels); lanes < 64;) lanes *= 2;
     // Large enough that joining the parts is cheap; at most 256, more than there are threads. A power of two

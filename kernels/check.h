@@ -1,5 +1,5 @@
 #pragma once
-// Errors: one exception type that carries the program's exit code, and CHECK to raise it.
+// Errors: one exception type that carries the program's exit code, and ENSURE to raise it.
 #include <fmt/format.h>
 
 #include <stdexcept>
@@ -38,8 +38,8 @@ template <class... Args>
 
 }  // namespace stopgrad
 
-/// CHECK(condition, "op: what is wrong with {} and {}, do this", a, b): throws Error(Exit::failed).
-#define CHECK(condition, ...)                                                  \
+/// ENSURE(condition, "op: what is wrong with {} and {}, do this", a, b): throws Error(Exit::failed).
+#define ENSURE(condition, ...)                                                 \
   do {                                                                         \
     if (!(condition)) ::stopgrad::fail(::stopgrad::Exit::failed, __VA_ARGS__); \
   } while (false)

@@ -17,6 +17,10 @@ class Context {
 
   int threads() const { return threads_; }
 
+  /// Convolutions by direct sums only: whole numbers stay exact, float convolutions take about twice as long.
+  void set_exact(bool exact) { exact_ = exact; }
+  bool exact() const { return exact_; }
+
   /// Uninitialised memory for the call that asks, 64-byte aligned; it ends with the next scratch().
   /// Grows to the largest request and stays.
   void* scratch(size_t bytes);
@@ -30,6 +34,7 @@ class Context {
 
  private:
   int threads_;
+  bool exact_ = false;
   size_t capacity_ = 0;
   void* buffer_ = nullptr;
   std::unique_ptr<LibraryPlans> plans_;

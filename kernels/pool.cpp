@@ -30,10 +30,10 @@ Range covering(int h, int kernel, int stride, int padding, int outputs) {
 
 template <class Call>
 void check(const Call& call) {
-  CHECK(call.kernel > 0 && call.kernel <= 16 && call.stride > 0 && call.padding >= 0 &&
-            call.padding < call.kernel,
-        "max pool: kernel {}, stride {}, padding {}; want a kernel of 1 to 16 and less padding than that",
-        call.kernel, call.stride, call.padding);
+  ENSURE(call.kernel > 0 && call.kernel <= 16 && call.stride > 0 && call.padding >= 0 &&
+             call.padding < call.kernel,
+         "max pool: kernel {}, stride {}, padding {}; want a kernel of 1 to 16 and less padding than that",
+         call.kernel, call.stride, call.padding);
 }
 
 /// The window of one output pixel: value and position of the maximum. The first maximum wins, and a NaN over

@@ -20,9 +20,9 @@ template <class T>
 void run(const CrossEntropyForward<T>& c, Context& context) {
   using A = Acc<T>;
   for (int row = 0; row < c.rows; ++row)
-    CHECK(c.labels[row] >= 0 && c.labels[row] < c.classes,
-          "cross entropy: label {} of row {} is outside the {} classes, check the labels", c.labels[row], row,
-          c.classes);
+    ENSURE(c.labels[row] >= 0 && c.labels[row] < c.classes,
+           "cross entropy: label {} of row {} is outside the {} classes, check the labels", c.labels[row],
+           row, c.classes);
   A* losses = context.scratch_of<A>(c.rows);
   each_row(c.rows, int64_t{c.rows} * c.classes, context, [=](int64_t row) {
     const T* x = c.logits + row * c.classes;

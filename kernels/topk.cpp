@@ -103,7 +103,7 @@ void search_row(const float* values, int count, int64_t first, int k, float* max
 }  // namespace
 
 void run(const TopK& c, Context& context) {
-  CHECK(c.k > 0, "top k: k is {}, ask for at least one", c.k);
+  ENSURE(c.k > 0, "top k: k is {}, ask for at least one", c.k);
   const int parts = std::min(context.threads(), c.rows);
   const size_t items = BestOfRow::scratch_size(c.k), blocks = c.count / kBlock + 1;
   char* scratch = context.scratch_of<char>(parts * (items * sizeof(Item) + 2 * blocks * sizeof(float)));

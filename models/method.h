@@ -15,6 +15,7 @@ enum class ViewForm { branch, batched };
 struct MethodOutput {
   Var loss;
   std::vector<Tensor> z;  // [N, d] per view: what collapses or does not
+  std::vector<Tensor> p;  // [N, d] per view: predictions
 };
 
 class Method {

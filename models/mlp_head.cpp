@@ -3,7 +3,7 @@
 namespace stopgrad {
 
 MlpHead::MlpHead(const MlpConfig& config) : config_(config) {
-  CHECK(config.widths.size() >= 2, "mlp: {} widths, at least in and out are needed", config.widths.size());
+  ENSURE(config.widths.size() >= 2, "mlp: {} widths, at least in and out are needed", config.widths.size());
   for (size_t i = 0; i + 1 < config.widths.size(); ++i) {
     const bool last = i + 2 == config.widths.size();
     const bool norm = last ? config.output_norm : config.hidden_norm;

@@ -69,8 +69,8 @@ ResNet::ResNet(const ResNetConfig& c)
       conv1_(c.in_channels, c.widths[0], c.imagenet_stem ? 7 : 3, c.imagenet_stem ? 2 : c.stem_stride,
              c.imagenet_stem ? 3 : 1, c.conv_init),
       bn1_(c.widths[0]) {
-  CHECK(c.widths.size() == c.blocks.size(), "resnet: {} widths for {} block counts", c.widths.size(),
-        c.blocks.size());
+  ENSURE(c.widths.size() == c.blocks.size(), "resnet: {} widths for {} block counts", c.widths.size(),
+         c.blocks.size());
   int in = c.widths[0];
   for (size_t stage = 0; stage < c.widths.size(); ++stage) {
     auto& layer = layers_.emplace_back();

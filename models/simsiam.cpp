@@ -83,8 +83,8 @@ std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
 }
 
 MethodOutput SimSiam::loss(Tape& tape, const Tensor& views) {
-  CHECK(views.shape().rank() == 5 && views.shape()[0] == this->views(),
-        "simsiam: views are {}, not [{},N,H,W,C]", views.shape(), this->views());
+  ENSURE(views.shape().rank() == 5 && views.shape()[0] == this->views(),
+         "simsiam: views are {}, not [{},N,H,W,C]", views.shape(), this->views());
   const std::vector<View> view = per_view(tape, views);
   std::vector<Var> target(view.size());
   for (auto [i, j] : directions()) {
@@ -100,7 +100,10 @@ MethodOutput SimSiam::loss(Tape& tape, const Tensor& views) {
   MethodOutput out;
   out.loss = config_.similarity == SimSiamConfig::Similarity::cosine ? cosine_loss(pairs)
                                                                      : softmax_similarity(pairs);
-  for (const View& v : view) out.z.push_back(v.z.value);
+  for (const View& v : view) {
+    out.z.push_back(v.z.value);
+    out.p.push_back(v.p.value);
+  }
   return out;
 }
 

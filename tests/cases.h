@@ -22,6 +22,8 @@ inline const std::vector<ConvCase>& conv_cases() {
       {"1x1 stride 2", {2, 6, 6, 16, 32, 1, 2, 0}},
       {"7x7 stride 2", {1, 15, 17, 3, 8, 7, 2, 3}},
       {"tail channels", {2, 6, 6, 17, 33, 3, 1, 1}},
+      {"edge tiles of Winograd", {17, 7, 7, 64, 80, 3, 1, 1}},
+      {"narrow 1x1 stride 2", {6, 8, 8, 4, 8, 1, 2, 0}},
       {"grey stem", {2, 8, 8, 1, 16, 3, 1, 1}},
       {"resnet18 cifar stem", {64, 32, 32, 3, 64, 3, 1, 1}, true},
       {"resnet18 cifar layer1", {64, 32, 32, 64, 64, 3, 1, 1}, true},
@@ -73,6 +75,7 @@ inline const std::vector<GemmCase>& gemm_cases() {
       {"odd", 5, 7, 9},
       {"tail", 33, 65, 17},
       {"head", 64, 256, 128},
+      {"deep", 7, 19, 600},
       {"projector", 64, 2048, 512, true},
       {"predictor", 64, 512, 2048, true},
   };

@@ -72,6 +72,14 @@ struct Tolerance {
   }
 };
 
+/// Tolerance of a long sum of random terms with this root mean square, added one after the other: each
+/// addition rounds a partial sum of size rms sqrt(l), which comes to 0.15 eps(Acc) rms length for all; 13
+/// times that.
+template <class T>
+Tolerance<T> tolerance_of_sequence(double length, double rms) {
+  return {length * length, rms / 4};
+}
+
 /// Largest share of the tolerance that any element uses; above 1 is a failure. NaN counts as a failure.
 template <class T>
 double used(const std::vector<T>& got, const std::vector<double>& want, const Tolerance<T>& tolerance) {

@@ -1,8 +1,6 @@
 #pragma once
 // For tests of what comes from files: a folder of one's own, and the errors that bad files must raise.
 // Include it first: Catch2 and kernels/check.h both have a CHECK, and tests want Catch2's.
-#include "kernels/check.h"
-#undef CHECK
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <functional>
 #include <string>
 #include <vector>
+#include "kernels/check.h"
 
 #include "data/image_file.h"
 

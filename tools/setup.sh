@@ -3,13 +3,13 @@
 # tools/setup.sh [--tests]: with --tests also what only the tests compare against.
 set -euo pipefail
 packages=(g++ cmake ninja-build catch2 libfmt-dev libdnnl-dev libcli11-dev libtomlplusplus-dev
-          nlohmann-json3-dev libstb-dev libjpeg62-turbo-dev zlib1g-dev dataset-fashion-mnist)
+          nlohmann-json3-dev libstb-dev libjpeg62-turbo-dev zlib1g-dev libeigen3-dev dataset-fashion-mnist)
 [ "${1:-}" = --tests ] && packages+=(clang-format-14 python3 python3-numpy python3-torch python3-torchvision)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   missing=()
   for tool in g++ cmake ninja; do command -v "$tool" >/dev/null || missing+=("$tool"); done
-  for header in catch2/catch.hpp fmt/format.h CLI/CLI.hpp toml++/toml.h nlohmann/json.hpp stb/stb_image.h jpeglib.h zlib.h; do
+  for header in catch2/catch.hpp fmt/format.h CLI/CLI.hpp toml++/toml.h nlohmann/json.hpp stb/stb_image.h jpeglib.h zlib.h Eigen/Core; do
     echo "#include <$header>" | g++ -x c++ -std=c++20 -fsyntax-only -include cstdio - 2>/dev/null || missing+=("<$header>")
   done
   if [ ${#missing[@]} -gt 0 ]; then

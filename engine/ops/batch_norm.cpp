@@ -56,11 +56,11 @@ struct BatchNormNode : Node {
 };
 
 void check(const Var& x, const BatchNormState& s, const Var* residual) {
-  CHECK((s.gamma == nullptr) == (s.beta == nullptr), "batch_norm: gamma and beta come together");
-  CHECK(!s.gamma || s.gamma->shape == Shape{x.shape().channels()}, "batch_norm: x is {}, gamma of {} is {}",
-        x.shape(), s.gamma->name, s.gamma->shape);
-  CHECK(!residual || residual->shape() == x.shape(), "batch_norm: x is {}, residual is {}", x.shape(),
-        residual->shape());
+  ENSURE((s.gamma == nullptr) == (s.beta == nullptr), "batch_norm: gamma and beta come together");
+  ENSURE(!s.gamma || s.gamma->shape == Shape{x.shape().channels()}, "batch_norm: x is {}, gamma of {} is {}",
+         x.shape(), s.gamma->name, s.gamma->shape);
+  ENSURE(!residual || residual->shape() == x.shape(), "batch_norm: x is {}, residual is {}", x.shape(),
+         residual->shape());
 }
 
 }  // namespace
@@ -69,10 +69,10 @@ Var batch_norm(const Var& x, const BatchNormState& s, int groups, bool update_ru
                const Var* residual) {
   check(x, s, residual);
   const int channels = x.value.channels();
-  CHECK(groups > 0 && x.value.rows() % groups == 0, "batch_norm: {} rows do not fall into {} groups",
-        x.value.rows(), groups);
-  CHECK(x.value.rows() / groups >= 2,
-        "batch_norm: {} row per group has no variance; use a batch of at least 2", x.value.rows() / groups);
+  ENSURE(groups > 0 && x.value.rows() % groups == 0, "batch_norm: {} rows do not fall into {} groups",
+         x.value.rows(), groups);
+  ENSURE(x.value.rows() / groups >= 2,
+         "batch_norm: {} row per group has no variance; use a batch of at least 2", x.value.rows() / groups);
   Tape& tape = *x.tape;
   const Tensor y = like(x.value);
   const Tensor mean(x.value.pool(), {groups, channels}, acc_of(x.dtype()));
@@ -117,8 +117,8 @@ Var batch_norm(const Var& x, const BatchNormState& s, int groups, bool update_ru
 
 Var batch_norm_inference(const Var& x, const BatchNormState& s, bool with_relu, const Var* residual) {
   check(x, s, residual);
-  CHECK(!x.tape->recording(),
-        "batch_norm: the evaluation form has no backward; run it on a tape that is off");
+  ENSURE(!x.tape->recording(),
+         "batch_norm: the evaluation form has no backward; run it on a tape that is off");
   const Tensor y = like(x.value);
   visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);

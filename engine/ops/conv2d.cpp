@@ -33,10 +33,10 @@ struct ConvNode : Node {
 
 Var conv2d(const Var& x, Parameter& w, int stride, int padding) {
   const Shape &in = x.shape(), &kernel = w.shape;
-  CHECK(in.rank() == 4 && kernel.rank() == 4 && in[3] == kernel[3] && kernel[1] == kernel[2],
-        "conv2d: x is {} [N,H,W,C], the weight of {} is {} [O,k,k,C]", in, w.name, kernel);
-  CHECK(in[1] + 2 * padding >= kernel[1] && in[2] + 2 * padding >= kernel[1],
-        "conv2d: images of {}x{} are smaller than the kernel of {}", in[1], in[2], kernel[1]);
+  ENSURE(in.rank() == 4 && kernel.rank() == 4 && in[3] == kernel[3] && kernel[1] == kernel[2],
+         "conv2d: x is {} [N,H,W,C], the weight of {} is {} [O,k,k,C]", in, w.name, kernel);
+  ENSURE(in[1] + 2 * padding >= kernel[1] && in[2] + 2 * padding >= kernel[1],
+         "conv2d: images of {}x{} are smaller than the kernel of {}", in[1], in[2], kernel[1]);
   auto i = [](int64_t size) { return static_cast<int>(size); };
   const ConvShape s{i(in[0]), i(in[1]), i(in[2]), i(in[3]), i(kernel[0]), i(kernel[1]), stride, padding};
   Tape& tape = *x.tape;

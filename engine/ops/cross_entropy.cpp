@@ -23,8 +23,8 @@ struct CrossEntropyNode : Node {
 
 Var cross_entropy(const Var& logits, const Tensor& labels) {
   const Shape& s = logits.shape();
-  CHECK(s.rank() == 2 && labels.shape() == Shape{s[0]}, "cross_entropy: logits are {}, labels {}", s,
-        labels.shape());
+  ENSURE(s.rank() == 2 && labels.shape() == Shape{s[0]}, "cross_entropy: logits are {}, labels {}", s,
+         labels.shape());
   const DType sums = acc_of(logits.dtype());
   const Tensor loss(logits.value.pool(), {}, sums), probability(logits.value.pool(), s, sums);
   visit_float(logits.dtype(), [&](auto zero) {

@@ -52,7 +52,7 @@ struct ReluNode : Node {
 }  // namespace
 
 Var add(const Var& a, const Var& b) {
-  CHECK(a.shape() == b.shape(), "add: shapes {} and {} differ", a.shape(), b.shape());
+  ENSURE(a.shape() == b.shape(), "add: shapes {} and {} differ", a.shape(), b.shape());
   const Tensor y = like(a.value);
   visit_float(y.dtype(), [&](auto zero) {
     using T = decltype(zero);

@@ -36,9 +36,9 @@ struct LinearNode : Node {
 }  // namespace
 
 Var linear(const Var& x, Parameter& w, Parameter* bias) {
-  CHECK(x.shape().rank() == 2 && w.shape.rank() == 2 && x.shape()[1] == w.shape[0],
-        "linear: x is {}, the weight of {} is {} ([in, out])", x.shape(), w.name, w.shape);
-  CHECK(!bias || bias->shape == Shape{w.shape[1]}, "linear: bias {} for weight {}", bias->shape, w.shape);
+  ENSURE(x.shape().rank() == 2 && w.shape.rank() == 2 && x.shape()[1] == w.shape[0],
+         "linear: x is {}, the weight of {} is {} ([in, out])", x.shape(), w.name, w.shape);
+  ENSURE(!bias || bias->shape == Shape{w.shape[1]}, "linear: bias {} for weight {}", bias->shape, w.shape);
   Tape& tape = *x.tape;
   const Tensor y(x.value.pool(), {x.shape()[0], w.shape[1]}, x.dtype());
   const Var weight = tape.leaf(w);

@@ -42,9 +42,9 @@ struct AveragePoolNode : Node {
 
 Var max_pool(const Var& x, int kernel, int stride, int padding) {
   const Shape& in = x.shape();
-  CHECK(in.rank() == 4 && in[1] + 2 * padding >= kernel && in[2] + 2 * padding >= kernel,
-        "max_pool: x is {} [N,H,W,C], the window {}", in, kernel);
-  CHECK(kernel * kernel <= 255 && 2 * padding <= kernel, "max_pool: window {}, padding {}", kernel, padding);
+  ENSURE(in.rank() == 4 && in[1] + 2 * padding >= kernel && in[2] + 2 * padding >= kernel,
+         "max_pool: x is {} [N,H,W,C], the window {}", in, kernel);
+  ENSURE(kernel * kernel <= 255 && 2 * padding <= kernel, "max_pool: window {}, padding {}", kernel, padding);
   const int64_t height = (in[1] + 2 * padding - kernel) / stride + 1;
   const int64_t width = (in[2] + 2 * padding - kernel) / stride + 1;
   const Tensor y(x.value.pool(), {in[0], height, width, in[3]}, x.dtype());
@@ -66,7 +66,7 @@ Var max_pool(const Var& x, int kernel, int stride, int padding) {
 
 Var global_average_pool(const Var& x) {
   const Shape& in = x.shape();
-  CHECK(in.rank() == 4, "global_average_pool: x is {}, not [N,H,W,C]", in);
+  ENSURE(in.rank() == 4, "global_average_pool: x is {}, not [N,H,W,C]", in);
   const int images = static_cast<int>(in[0]), pixels = static_cast<int>(in[1] * in[2]);
   const int channels = static_cast<int>(in[3]);
   const Tensor y(x.value.pool(), {in[0], in[3]}, x.dtype());

@@ -29,11 +29,17 @@ struct SimilarityNode : Node {
         const auto k = static_cast<size_t>(i);
         call.p[i] = p[k].template data<T>();
         call.z[i] = z[k].template data<T>();
+      }
+      // Two of these may be one tensor; the call writes all dp before all dz, so the slots are asked in that
+      // order.
+      for (int i = 0; i < call.pairs; ++i) {
         const auto dp = grads.slot<T>(2 * i);
-        const auto dz = grads.slot<T>(2 * i + 1);
         call.dp[i] = dp.data;
-        call.dz[i] = dz.data;
         call.accumulate_dp[i] = dp.accumulate;
+      }
+      for (int i = 0; i < call.pairs; ++i) {
+        const auto dz = grads.slot<T>(2 * i + 1);
+        call.dz[i] = dz.data;
         call.accumulate_dz[i] = dz.accumulate;
       }
       launch(dloss.device(), call);
@@ -43,16 +49,17 @@ struct SimilarityNode : Node {
 
 template <template <class> class Forward, template <class> class Backward>
 Var similarity(const char* label, const std::vector<Direction>& directions) {
-  CHECK(!directions.empty() && directions.size() <= kMaxPairs, "{}: {} directions, 1 to {} are possible",
-        label, directions.size(), kMaxPairs);
+  ENSURE(!directions.empty() && directions.size() <= kMaxPairs, "{}: {} directions, 1 to {} are possible",
+         label, directions.size(), kMaxPairs);
   const Var& first = directions[0].p;
-  CHECK(first.shape().rank() == 2 && first.value.rows() > 0, "{}: p is {}, not [N, d]", label, first.shape());
+  ENSURE(first.shape().rank() == 2 && first.value.rows() > 0, "{}: p is {}, not [N, d]", label,
+         first.shape());
   auto node = std::make_unique<SimilarityNode<Forward, Backward>>();
   node->label = label;
   std::vector<Var> inputs;
   for (const Direction& d : directions) {
-    CHECK(d.p.shape() == first.shape() && d.z.shape() == first.shape(), "{}: shapes {}, {} and {} differ",
-          label, first.shape(), d.p.shape(), d.z.shape());
+    ENSURE(d.p.shape() == first.shape() && d.z.shape() == first.shape(), "{}: shapes {}, {} and {} differ",
+           label, first.shape(), d.p.shape(), d.z.shape());
     inputs.push_back(d.p);
     inputs.push_back(d.z);
     node->p.push_back(d.p.value);

@@ -122,15 +122,15 @@ Range range_of(const std::vector<double>& values, bool log) {
 }
 
 Axis linear_axis(Range range, int wanted, bool extend, bool whole) {
-  CHECK(range.low < range.high, "axis: the range from {} to {} is empty", range.low, range.high);
+  ENSURE(range.low < range.high, "axis: the range from {} to {} is empty", range.low, range.high);
   const double step = step_for(range, wanted, whole);
   if (extend) range = {-beyond(-range.low, step, range), beyond(range.high, step, range)};
   return {range.low, range.high, false, linear_ticks(range.low, range.high, step)};
 }
 
 Axis log_axis(Range range, int wanted) {
-  CHECK(0 < range.low && range.low < range.high, "axis: a logarithm has no range from {} to {}", range.low,
-        range.high);
+  ENSURE(0 < range.low && range.low < range.high, "axis: a logarithm has no range from {} to {}", range.low,
+         range.high);
   Axis axis{range.low, range.high, true, {}};
   const int first = exponent_of(range.low), last = exponent_of(range.high);
   const bool powers = range.low < 1e-3 || range.high >= 1e4;  // one form for all labels

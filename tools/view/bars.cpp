@@ -11,11 +11,11 @@ namespace {
 constexpr double edge = 14, bar_height = 15, bar_gap = 3, group_gap = 14;
 
 void check(const BarChart& chart) {
-  CHECK(!chart.x_high || (drawable(*chart.x_high) && *chart.x_high > 0),
-        "chart '{}': the axis cannot end at {}, give a value above zero", chart.title, *chart.x_high);
+  ENSURE(!chart.x_high || (drawable(*chart.x_high) && *chart.x_high > 0),
+         "chart '{}': the axis cannot end at {}, give a value above zero", chart.title, *chart.x_high);
   for (const Bars& s : chart.series)
-    CHECK(s.values.size() == chart.groups.size(), "chart '{}': series '{}' has {} values for {} groups",
-          chart.title, s.name, s.values.size(), chart.groups.size());
+    ENSURE(s.values.size() == chart.groups.size(), "chart '{}': series '{}' has {} values for {} groups",
+           chart.title, s.name, s.values.size(), chart.groups.size());
 }
 
 Axis axis_of(const BarChart& chart) {
@@ -113,7 +113,7 @@ std::string to_svg(const BarChart& chart) {
                bottom = top + std::max(1.0, static_cast<double>(chart.groups.size())) * group;
   Place p{edge + names + 10, chart.width - edge - 34, top, bottom, group, axis_of(chart)};
   if (p.x.low < 0) p.left += 40;  // for the values at the left
-  CHECK(p.right - p.left >= 40, "chart '{}': names of {} pixels leave no room for bars", chart.title, names);
+  ENSURE(p.right - p.left >= 40, "chart '{}': names of {} pixels leave no room for bars", chart.title, names);
 
   Svg svg(chart.width, bottom + (chart.x_label.empty() ? 28 : 44), chart.title, describe(chart));
   head(svg);

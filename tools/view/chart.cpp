@@ -13,12 +13,12 @@ constexpr double edge = 14, label_gap = 8, label_height = 16;
 
 void check(const Chart& chart) {
   for (const Series& s : chart.series)
-    CHECK(s.x.empty() || s.x.size() == s.y.size(), "chart '{}': series '{}' has {} x and {} y", chart.title,
-          s.name, s.x.size(), s.y.size());
+    ENSURE(s.x.empty() || s.x.size() == s.y.size(), "chart '{}': series '{}' has {} x and {} y", chart.title,
+           s.name, s.x.size(), s.y.size());
   if (!chart.y_range) return;
   const Range r = *chart.y_range;
-  CHECK(drawable(r.low, chart.log_y) && drawable(r.high, chart.log_y) && r.low < r.high,
-        "chart '{}': the y range from {} to {} cannot be drawn", chart.title, r.low, r.high);
+  ENSURE(drawable(r.low, chart.log_y) && drawable(r.high, chart.log_y) && r.low < r.high,
+         "chart '{}': the y range from {} to {} cannot be drawn", chart.title, r.low, r.high);
 }
 
 Axis x_axis(const Chart& chart) {
@@ -233,8 +233,8 @@ std::string to_svg(const Chart& chart) {
   Svg svg(chart.width, chart.height, chart.title, describe(chart));
   const Layout l = draw_head(svg, chart);
   const Box& box = l.frame.box;
-  CHECK(box.width() >= 40 && box.height() >= 40, "chart '{}': {} x {} pixels leave no room for the plot",
-        chart.title, chart.width, chart.height);
+  ENSURE(box.width() >= 40 && box.height() >= 40, "chart '{}': {} x {} pixels leave no room for the plot",
+         chart.title, chart.width, chart.height);
   draw_axes(svg, chart, l.frame, l.y_label_at);
 
   // A nested picture cuts off what leaves the plot; half a marker may stand over the rim.

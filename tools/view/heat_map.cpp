@@ -13,14 +13,14 @@ constexpr double edge = 14, scale_width = 12;
 constexpr int levels = 40;  // shades on either side of zero
 
 void check(const HeatMap& map) {
-  CHECK(map.values.size() == map.rows * map.columns, "heat map '{}': {} values for {} x {}", map.title,
-        map.values.size(), map.rows, map.columns);
-  CHECK(map.row_names.empty() || map.row_names.size() == map.rows, "heat map '{}': {} names for {} rows",
-        map.title, map.row_names.size(), map.rows);
-  CHECK(map.column_names.empty() || map.column_names.size() == map.columns,
-        "heat map '{}': {} names for {} columns", map.title, map.column_names.size(), map.columns);
-  CHECK(!map.limit || (drawable(*map.limit) && *map.limit > 0), "heat map '{}': the limit must be above zero",
-        map.title);
+  ENSURE(map.values.size() == map.rows * map.columns, "heat map '{}': {} values for {} x {}", map.title,
+         map.values.size(), map.rows, map.columns);
+  ENSURE(map.row_names.empty() || map.row_names.size() == map.rows, "heat map '{}': {} names for {} rows",
+         map.title, map.row_names.size(), map.rows);
+  ENSURE(map.column_names.empty() || map.column_names.size() == map.columns,
+         "heat map '{}': {} names for {} columns", map.title, map.column_names.size(), map.columns);
+  ENSURE(!map.limit || (drawable(*map.limit) && *map.limit > 0),
+         "heat map '{}': the limit must be above zero", map.title);
 }
 
 // Magnitude of the full colour.
@@ -150,7 +150,7 @@ std::string to_svg(const HeatMap& map) {
   const double left = std::ceil(edge + names + 6), top = below + (map.y_label.empty() ? 8 : 26);
   const double right = map.width - edge - scale_width - 6 - text_width(label_of(-limit, 3), 11);
   const double room = right - 14 - left, columns = static_cast<double>(std::max<size_t>(1, map.columns));
-  CHECK(room >= 40, "heat map '{}': {} pixels leave no room for the cells", map.title, map.width);
+  ENSURE(room >= 40, "heat map '{}': {} pixels leave no room for the cells", map.title, map.width);
   // Whole pixels where there are enough, so that cells stay equal.
   const double exact = std::min(room / columns, 48.0), cell = exact >= 2 ? std::floor(exact) : exact;
   const Grid g{left, top, cell, cell};

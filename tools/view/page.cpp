@@ -81,8 +81,8 @@ std::string table_html(const std::vector<std::string>& header,
 
 void check_rows(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
   for (size_t r = 0; r < rows.size(); ++r)
-    CHECK(rows[r].size() == header.size(), "page: row {} of a table has {} cells under {} headings", r,
-          rows[r].size(), header.size());
+    ENSURE(rows[r].size() == header.size(), "page: row {} of a table has {} cells under {} headings", r,
+           rows[r].size(), header.size());
 }
 
 std::string caption_html(std::string_view caption) {
@@ -122,10 +122,10 @@ void Page::figure(std::string_view svg, std::string_view caption, const Table& v
 
 void Page::image(std::span<const uint8_t> png, std::string_view caption, std::string_view alt) {
   constexpr std::array<uint8_t, 8> signature{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  CHECK(png.size() >= 24 && std::equal(signature.begin(), signature.end(), png.begin()),
-        "page: image '{}': {} bytes that are no PNG", alt, png.size());
+  ENSURE(png.size() >= 24 && std::equal(signature.begin(), signature.end(), png.begin()),
+         "page: image '{}': {} bytes that are no PNG", alt, png.size());
   const uint32_t width = big_endian(png.subspan(16)), height = big_endian(png.subspan(20));
-  CHECK(width > 0 && height > 0, "page: image '{}': a PNG of {} x {} pixels", alt, width, height);
+  ENSURE(width > 0 && height > 0, "page: image '{}': a PNG of {} x {} pixels", alt, width, height);
   constexpr uint32_t column = 540;  // what one figure of two side by side has for its picture
   const uint32_t scale = std::clamp(column / width, 1u, 4u);
   body_ += fmt::format(
@@ -139,11 +139,11 @@ void Page::data(std::string_view json, std::string_view id) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   };
-  CHECK(!id.empty() && std::all_of(id.begin(), id.end(), allowed),
-        "page: data id '{}': letters, digits, '-' and '_' only", id);
-  CHECK(std::find(ids_.begin(), ids_.end(), id) == ids_.end(), "page: data id '{}' is taken", id);
-  CHECK(nlohmann::json::accept(json), "page: data '{}' is not JSON (NaN and infinity have no place there)",
-        id);
+  ENSURE(!id.empty() && std::all_of(id.begin(), id.end(), allowed),
+         "page: data id '{}': letters, digits, '-' and '_' only", id);
+  ENSURE(std::find(ids_.begin(), ids_.end(), id) == ids_.end(), "page: data id '{}' is taken", id);
+  ENSURE(nlohmann::json::accept(json), "page: data '{}' is not JSON (NaN and infinity have no place there)",
+         id);
   ids_.emplace_back(id);
   // In JSON these three stand in strings only, where an escape means the same.
   std::string text;

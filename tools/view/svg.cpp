@@ -46,7 +46,7 @@ std::string escape(std::string_view text) {
 }
 
 std::string number(double x, int decimals) {
-  CHECK(std::isfinite(x), "svg: {} is no number that can be written, leave the value out", x);
+  ENSURE(std::isfinite(x), "svg: {} is no number that can be written, leave the value out", x);
   std::string out = fmt::format("{:.{}f}", x, decimals);
   if (out.find('.') != std::string::npos) {
     out.erase(out.find_last_not_of('0') + 1);
@@ -89,7 +89,7 @@ void Svg::open(std::string_view tag, Attributes attributes) {
 }
 
 void Svg::close() {
-  CHECK(!open_.empty(), "svg: close() without an open element");
+  ENSURE(!open_.empty(), "svg: close() without an open element");
   out_ += fmt::format("</{}>\n", open_.back());
   open_.pop_back();
 }

@@ -1,0 +1,112 @@
+#include "models/features.h"
+
+#include <numeric>
+
+#include "kernels/elementwise.h"
+#include "models/knn.h"
+
+namespace stopgrad {
+
+namespace {
+
+constexpr int kBatch = 256;
+constexpr uint64_t kRobustSeed = 20201120;  // fixed: robust figures of different runs compare
+constexpr uint32_t kRobustEpoch = 0xffffffff;
+
+AugmentRecipe robust_recipe(const AugmentRecipe& training) {
+  AugmentRecipe r = training;
+  r.scale_min = 0.5f;
+  r.scale_max = 1;
+  r.ratio_min = 3.0f / 4;
+  r.ratio_max = 4.0f / 3;
+  r.flip = 0.5f;
+  r.jitter = 0.8f;
+  r.brightness = r.contrast = r.saturation = 0.4f;
+  r.hue = 0.1f;
+  r.grey = r.blur = 0;
+  return r;
+}
+
+/// Images [first, first + count) of the set as activations of the model [count, H, W, C].
+Tensor evaluation_batch(Model& model, const Dataset& set, EvalView view, int64_t first, int count) {
+  std::vector<int64_t> index(static_cast<size_t>(count));
+  std::iota(index.begin(), index.end(), first);
+  const Tensor x(model.step_memory(), {count, set.height, set.width, set.channels}, model.activations());
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch(x.device(), Augment<T>{.images = set.images.data(),
+                                  .height = set.height,
+                                  .width = set.width,
+                                  .channels = set.channels,
+                                  .index = index.data(),
+                                  .count = count,
+                                  .views = 1,
+                                  .first_view = 0,
+                                  .seed = kRobustSeed,
+                                  .epoch = kRobustEpoch,
+                                  .recipe = robust_recipe(model.recipe().views),
+                                  .out_height = set.height,
+                                  .out_width = set.width,
+                                  .stored_channels = set.channels,
+                                  .random = view == EvalView::robust,
+                                  .y = x.data<T>()});
+  });
+  return x;
+}
+
+void store_as_float(const Tensor& from, const Tensor& to) {
+  visit_float(from.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_same_v<T, float>)
+      launch(from.device(), Scale<float>{from.count(), 1, from.data<float>(), to.data<float>(), false});
+    else launch(from.device(), Cast<T, float>{from.count(), from.data<T>(), to.data<float>()});
+  });
+}
+
+template <class F>
+Tensor collect(Model& model, const Dataset& set, EvalView view, int64_t width, F&& map,
+               const std::function<void(int64_t, int64_t)>& progress) {
+  const Tensor out(model.permanent(), {set.count, width}, DType::f32);
+  for (int64_t first = 0; first < set.count; first += kBatch) {
+    const int count = static_cast<int>(std::min<int64_t>(kBatch, set.count - first));
+    store_as_float(map(evaluation_batch(model, set, view, first, count)), out.rows(first, first + count));
+    if (progress) progress(first + count, set.count);
+  }
+  return out;
+}
+
+}  // namespace
+
+Tensor extract_features(Model& model, const Dataset& set, EvalView view,
+                        const std::function<void(int64_t, int64_t)>& progress) {
+  ENSURE((ImageSize{set.height, set.width, set.channels} == model.images()),
+         "features: the set {} holds {}x{}x{} images, the model was built for {}x{}x{}", set.name, set.height,
+         set.width, set.channels, model.images().height, model.images().width, model.images().channels);
+  return collect(
+      model, set, view, model.method().feature_size(),
+      [&](const Tensor& x) { return model.method().features(x); }, progress);
+}
+
+Tensor pixel_features(Model& model, const Dataset& set, EvalView view) {
+  return collect(model, set, view, int64_t{set.height} * set.width * set.channels,
+                 [](const Tensor& x) { return x; }, {});
+}
+
+double knn_of_features(const Recipe& recipe, const Tensor& bank, const Dataset& train, const Tensor& queries,
+                       const Dataset& test) {
+  return knn_accuracy(bank, train.labels, queries, test.labels, static_cast<int>(recipe.knn_k),
+                      recipe.knn_temperature);
+}
+
+Dataset first_images(const Dataset& set, int64_t count) {
+  if (count <= 0 || count >= set.count) return set;
+  Dataset out = set;
+  out.count = count;
+  out.images.resize(static_cast<size_t>(count) * static_cast<size_t>(set.height) *
+                    static_cast<size_t>(set.width) * static_cast<size_t>(set.channels));
+  if (!out.labels.empty()) out.labels.resize(static_cast<size_t>(count));
+  if (!out.files.empty()) out.files.resize(static_cast<size_t>(count));
+  return out;
+}
+
+}  // namespace stopgrad

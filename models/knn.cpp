@@ -1,0 +1,79 @@
+#include "models/knn.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/gemm.h"
+#include "kernels/normalize.h"
+#include "kernels/topk.h"
+
+namespace stopgrad {
+
+namespace {
+
+constexpr int kQueryBlock = 512, kBankBlock = 8192;  // similarities of one block stay in the cache
+
+Tensor unit_rows(const Tensor& x) {
+  const Tensor y = like(x), inv_norm(x.pool(), {x.shape()[0]}, DType::f32);
+  launch(x.device(), NormalizeForward<float>{x.rows(), x.channels(), x.data<float>(), y.data<float>(),
+                                             inv_norm.data<float>()});
+  return y;
+}
+
+}  // namespace
+
+Neighbours nearest_neighbours(const Tensor& bank, const Tensor& queries, int k) {
+  ENSURE(bank.shape().rank() == 2 && queries.shape().rank() == 2 && bank.channels() == queries.channels(),
+         "knn: bank is {}, queries are {}", bank.shape(), queries.shape());
+  ENSURE(bank.rows() > 0, "knn: the bank is empty");
+  const Tensor b = unit_rows(bank), q = unit_rows(queries);
+  Neighbours out;
+  out.k = std::min(k, bank.rows());
+  out.similarity.resize(static_cast<size_t>(q.rows()) * static_cast<size_t>(out.k));
+  out.index.resize(out.similarity.size());
+  const Tensor similarity(q.pool(), {kQueryBlock, kBankBlock}, DType::f32);
+  for (int query = 0; query < q.rows(); query += kQueryBlock) {
+    const int m = std::min(kQueryBlock, q.rows() - query);
+    const size_t place = static_cast<size_t>(query) * static_cast<size_t>(out.k);
+    for (int first = 0; first < b.rows(); first += kBankBlock) {
+      const int n = std::min(kBankBlock, b.rows() - first);
+      launch(q.device(),
+             Gemm<float, float>{m, n, q.channels(), false, true, q.rows(query, query + m).data<float>(),
+                                b.rows(first, first + n).data<float>(), similarity.data<float>(), false,
+                                nullptr});
+      launch(q.device(), TopK{m, n, out.k, first, similarity.data<float>(), &out.similarity[place],
+                              &out.index[place], first == 0});
+    }
+  }
+  return out;
+}
+
+std::vector<int32_t> knn_predict(const Tensor& bank, const std::vector<int32_t>& bank_labels,
+                                 const Tensor& queries, int k, double temperature) {
+  ENSURE(static_cast<int64_t>(bank_labels.size()) == bank.shape()[0], "knn: {} labels for a bank of {}",
+         bank_labels.size(), bank.shape()[0]);
+  const Neighbours near = nearest_neighbours(bank, queries, k);
+  const int32_t classes = *std::max_element(bank_labels.begin(), bank_labels.end()) + 1;
+  std::vector<int32_t> out(static_cast<size_t>(queries.rows()));
+  std::vector<double> votes(static_cast<size_t>(classes));
+  for (size_t i = 0; i < out.size(); ++i) {
+    std::fill(votes.begin(), votes.end(), 0);
+    for (size_t j = i * static_cast<size_t>(near.k); j < (i + 1) * static_cast<size_t>(near.k); ++j)
+      votes[static_cast<size_t>(bank_labels[static_cast<size_t>(near.index[j])])] +=
+          std::exp(near.similarity[j] / temperature);
+    out[i] = static_cast<int32_t>(std::max_element(votes.begin(), votes.end()) - votes.begin());
+  }
+  return out;
+}
+
+double knn_accuracy(const Tensor& bank, const std::vector<int32_t>& bank_labels, const Tensor& queries,
+                    const std::vector<int32_t>& query_labels, int k, double temperature) {
+  const std::vector<int32_t> predicted = knn_predict(bank, bank_labels, queries, k, temperature);
+  ENSURE(predicted.size() == query_labels.size(), "knn: {} labels for {} queries", query_labels.size(),
+         predicted.size());
+  size_t right = 0;
+  for (size_t i = 0; i < predicted.size(); ++i) right += predicted[i] == query_labels[i];
+  return 100.0 * static_cast<double>(right) / static_cast<double>(predicted.size());
+}
+
+}  // namespace stopgrad

@@ -1,0 +1,43 @@
+#include "models/model.h"
+
+#include <cstdio>
+
+#include "engine/checkpoint.h"
+#include "engine/safetensors.h"
+
+namespace stopgrad {
+
+Model::Model(const Recipe& recipe, ImageSize images)
+    : recipe_(recipe),
+      images_(images),
+      context_(static_cast<int>(recipe.threads)),
+      permanent_(device()),
+      step_(device(), size_t{16} << 20) {
+  check_recipe(recipe);
+  method_ = std::make_unique<SimSiam>(simsiam_config(recipe, images.height, images.width, images.channels));
+  slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe),
+                                          [&](Visitor& v) { method_->visit(v); });
+  slab_->initialize(static_cast<uint64_t>(recipe.seed));
+}
+
+std::unique_ptr<Model> load_model(const std::string& path, int64_t threads) {
+  const SafetensorsHeader header = read_header(path);
+  const auto recipe = header.metadata.find("stopgrad.recipe"),
+             size = header.metadata.find("stopgrad.image_size");
+  ImageSize images;
+  const bool known =
+      recipe != header.metadata.end() && size != header.metadata.end() &&
+      std::sscanf(size->second.c_str(), "%dx%dx%d", &images.height, &images.width, &images.channels) == 3;
+  auto sane = [](int n) { return n > 0 && n <= 16384; };
+  if (!known || !sane(images.height) || !sane(images.width) || !sane(images.channels))
+    fail(Exit::checkpoint,
+         "{} holds no recipe and image size; it is not a checkpoint of a run (simsiam train makes them)",
+         path);
+  Recipe r = parse_recipe(recipe->second, path);
+  r.threads = threads;
+  auto model = std::make_unique<Model>(r, images);
+  load_checkpoint(path, model->slab(), false);
+  return model;
+}
+
+}  // namespace stopgrad

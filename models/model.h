@@ -1,0 +1,44 @@
+#pragma once
+// A recipe made real for images of one size: context, memory, method, parameters.
+#include <memory>
+
+#include "models/recipe.h"
+
+namespace stopgrad {
+
+struct ImageSize {
+  int height = 0, width = 0, channels = 0;
+  bool operator==(const ImageSize&) const = default;
+};
+
+class Model {
+ public:
+  /// Parameters start at the values of the recipe's seed.
+  Model(const Recipe& recipe, ImageSize images);
+  Model(const Model&) = delete;
+
+  const Recipe& recipe() const { return recipe_; }
+  ImageSize images() const { return images_; }
+  DType activations() const { return slab_->activations(); }
+  Device device() { return {.cpu = &context_}; }
+  /// Permanent memory (parameters, features), and memory for steps: results of operations live where their
+  /// input does, so views are put there too.
+  Pool permanent() const { return permanent_; }
+  Pool step_memory() const { return step_; }
+  Method& method() { return *method_; }
+  ParameterSlab& slab() { return *slab_; }
+
+ private:
+  Recipe recipe_;
+  ImageSize images_;
+  cpu::Context context_;
+  Pool permanent_, step_;
+  std::unique_ptr<Method> method_;
+  std::unique_ptr<ParameterSlab> slab_;
+};
+
+/// The model of a checkpoint that a run wrote, with its recipe and weights, ready for evaluation. Throws
+/// Error(Exit::checkpoint).
+std::unique_ptr<Model> load_model(const std::string& path, int64_t threads = 0);
+
+}  // namespace stopgrad

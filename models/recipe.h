@@ -1,0 +1,75 @@
+#pragma once
+// Everything a run depends on, as one TOML file. What is printed is what runs: a recipe written into a
+// checkpoint rebuilds the same run.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/augment.h"
+#include "models/simsiam.h"
+
+namespace stopgrad {
+
+struct Recipe {
+  // [data]
+  std::string data = "fashion_mnist";
+  int64_t image_size = 0, limit = 0;
+  // [augment]
+  std::string augment = "grey";
+  AugmentRecipe views;
+  // [net]
+  std::string backbone = "small";
+  std::string stem = "cifar";
+  std::string conv_init = "fan_out";
+  int64_t stem_stride = 2;
+  std::vector<int64_t> widths = {32, 64, 128}, blocks = {1, 1, 1};
+  bool zero_gamma = true;
+  // [projector]
+  std::vector<int64_t> projector = {256, 256};
+  bool projector_hidden_norm = true, projector_output_norm = true, projector_output_affine = true;
+  // [predictor]
+  std::string predictor = "learned";
+  int64_t predictor_hidden = 64;
+  bool predictor_hidden_norm = true, predictor_output_norm = false, predictor_fixed_rate = true;
+  // [method]
+  bool stop_gradient = true;
+  std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
+  int64_t view_count = 2;
+  // [train]
+  int64_t batch = 128, epochs = 0, steps = 2000;
+  double base_rate = 0.2, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
+  std::string schedule = "step", precision = "float32";
+  int64_t seed = 0, threads = 0;
+  // [monitor]
+  int64_t knn_every = 0, knn_k = 200, knn_bank = 10000, checkpoint_every = 1, keep_checkpoints = 2;
+  double knn_temperature = 0.1, collapse_spread = 0.2;
+  bool fail_on_collapse = false;
+};
+
+/// One key of the recipe: its place in the file, its meaning, and access to its value as TOML text.
+struct RecipeKey {
+  std::string name;  // "train.batch"
+  std::string help;
+  std::function<std::string(const Recipe&)> get;
+  std::function<void(Recipe&, const std::string& toml_value)> set;  // throws Error(Exit::config)
+};
+
+/// All keys, in the order of the file.
+const std::vector<RecipeKey>& recipe_keys();
+
+/// Reads TOML text; `origin` names it in errors, which carry line and column. Unknown keys are errors that
+/// name the nearest known one. augment.preset is applied before the keys beside it.
+Recipe parse_recipe(const std::string& toml, const std::string& origin);
+Recipe read_recipe(const std::string& path);
+/// "train.batch=64" on top of a recipe.
+void set_key(Recipe& recipe, const std::string& assignment);
+/// TOML with every key and its meaning; parse_recipe gives the same recipe back.
+std::string to_toml(const Recipe& recipe);
+/// Values that cannot work together or alone: throws Error(Exit::config) naming the key.
+void check_recipe(const Recipe& recipe);
+
+/// The method a recipe describes, for images of the given size.
+SimSiamConfig simsiam_config(const Recipe& recipe, int height, int width, int channels);
+DType activation_type(const Recipe& recipe);
+
+}  // namespace stopgrad

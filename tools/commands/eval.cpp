@@ -1,0 +1,82 @@
+// simsiam eval: how good are the frozen features? kNN and a linear probe, beside raw pixels and the untrained
+// net.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "data/open.h"
+#include "models/features.h"
+#include "models/linear_probe.h"
+#include "tools/commands/commands.h"
+#include "tools/evaluation.h"
+#include "tools/progress.h"
+
+namespace stopgrad::tools {
+
+namespace {
+
+struct EvalOptions {
+  std::string checkpoint, data;
+  int64_t threads = 0, limit = 0;
+  int linear_epochs = 100;
+  bool robust = false, baselines = false, json = false, no_linear = false;
+};
+
+int run_eval(const EvalOptions& o) {
+  const auto model = load_model(o.checkpoint, o.threads);
+  const DataPair data = open_pair(model->recipe(), o.data, o.limit);
+  const uint64_t before = backbone_hash(*model);
+  nlohmann::ordered_json out;
+  out["checkpoint"] = o.checkpoint;
+  out["train_images"] = data.train.count;
+  out["test_images"] = data.test.count;
+  std::vector<EvalView> views = {EvalView::clean};
+  if (o.robust) views.push_back(EvalView::robust);
+  for (EvalView view : views) {
+    const std::string prefix = view == EvalView::robust ? "robust_" : "";
+    const Tensor bank = extract_features(*model, data.train, view),
+                 queries = extract_features(*model, data.test, view);
+    out[prefix + "knn"] = knn_of_features(model->recipe(), bank, data.train, queries, data.test);
+    if (!o.no_linear) {
+      LinearProbeOptions probe{.epochs = o.linear_epochs};
+      probe.seed = static_cast<uint64_t>(model->recipe().seed);
+      const LinearProbeResult r =
+          linear_probe(bank, data.train.labels, queries, data.test.labels, class_count(data.train), probe);
+      out[prefix + "linear"] = r.test_accuracy;
+      out[prefix + "linear_train"] = r.train_accuracy;
+    }
+    if (o.baselines) {
+      out[prefix + "knn_pixels"] = knn_of_pixels(*model, data, view);
+      out[prefix + "knn_untrained"] = knn_of_untrained(*model, data, view);
+    }
+  }
+  if (backbone_hash(*model) != before)
+    fail(Exit::failed, "the backbone changed during evaluation; this is a bug, the figures mean nothing");
+  out["backbone_unchanged"] = true;
+  if (o.json) fmt::print("{}\n", out.dump());
+  else
+    for (const auto& [key, value] : out.items())
+      fmt::print("{:<20} {}\n", key,
+                 value.is_number_float() ? fmt::format("{:.2f} %", value.get<double>()) : value.dump());
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<EvalOptions>();
+  CLI::App* c = app.add_subcommand("eval", "kNN and linear probe on a checkpoint's frozen features");
+  c->add_option("checkpoint", o->checkpoint, "checkpoint of a run")->required();
+  c->add_option("--data", o->data, "another labelled set than the recipe's, of the same image size");
+  c->add_option("--limit", o->limit, "use only the first so many training images; 0: all");
+  c->add_option("--linear-epochs", o->linear_epochs, "of the probe")->check(CLI::Range(1, 100000));
+  c->add_option("--threads", o->threads, "0: all processors");
+  c->add_flag("--no-linear", o->no_linear, "kNN only");
+  c->add_flag("--robust", o->robust,
+              "also with every image cropped, flipped and jittered once, by a fixed seed");
+  c->add_flag("--baselines", o->baselines, "also raw pixels and the same net at its start values");
+  c->add_flag("--json", o->json, "one line of JSON on stdout");
+  c->footer("Example:\n  simsiam eval runs/fashion/checkpoint-002000.safetensors --robust --baselines");
+  c->callback([o, &exit_code] { exit_code = run_eval(*o); });
+}
+
+}  // namespace stopgrad::tools

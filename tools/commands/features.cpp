@@ -1,0 +1,113 @@
+// simsiam features: a folder's embeddings, and nearest neighbours as a page of pictures.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+
+#include "data/image_file.h"
+#include "data/open.h"
+#include "engine/file.h"
+#include "engine/safetensors.h"
+#include "kernels/philox.h"
+#include "models/features.h"
+#include "models/knn.h"
+#include "tools/commands/commands.h"
+#include "tools/view/page.h"
+
+namespace stopgrad::tools {
+
+namespace {
+
+struct FeaturesOptions {
+  std::string checkpoint, data, out = "features.safetensors", page = "neighbours.html";
+  int queries = 12, neighbours = 9;
+  int64_t threads = 0;
+  uint64_t seed = 0;
+};
+
+std::string name_of_image(const Dataset& set, int64_t i) {
+  const auto k = static_cast<size_t>(i);
+  if (k < set.files.size()) return set.files[k];
+  if (k < set.labels.size() && static_cast<size_t>(set.labels[k]) < set.classes.size())
+    return fmt::format("{} ({})", i, set.classes[static_cast<size_t>(set.labels[k])]);
+  return fmt::format("{}", i);
+}
+
+void write_features(const std::string& path, const Tensor& features, const Dataset& set) {
+  SafetensorsWriter writer;
+  writer.metadata("format", "pt");
+  const auto* bytes = static_cast<const std::byte*>(features.raw());
+  writer.add("features", "F32", {features.shape()[0], features.shape()[1]}, {bytes, features.bytes()});
+  if (!set.labels.empty()) writer.add("labels", "I32", {set.count}, std::as_bytes(std::span(set.labels)));
+  writer.write(path);
+}
+
+/// Images side by side, enlarged, with a gap.
+std::vector<uint8_t> strip(const Dataset& set, const std::vector<int64_t>& images) {
+  const int scale = std::max(1, 72 / set.width), step = (set.width + 1) * scale;
+  const int height = set.height * scale, width = step * static_cast<int>(images.size());
+  std::vector<uint8_t> pixels(static_cast<size_t>(height) * static_cast<size_t>(width) * 3, 255);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      const int column = x % step / scale;
+      if (column >= set.width) continue;
+      const uint8_t* image = set.image(images[static_cast<size_t>(x / step)]);
+      for (int c = 0; c < 3; ++c)
+        pixels[(static_cast<size_t>(y) * static_cast<size_t>(width) + static_cast<size_t>(x)) * 3 +
+               static_cast<size_t>(c)] =
+            image[(y / scale * set.width + column) * set.channels + std::min(c, set.channels - 1)];
+    }
+  return encode_png(pixels.data(), height, width, 3);
+}
+
+/// Query images drawn by the seed, each with its nearest other images.
+void write_page(const FeaturesOptions& o, const Tensor& features, const Dataset& set) {
+  view::Page page("Nearest neighbours in " + set.name);
+  page.paragraph("Each row: an image, then the images whose features have the largest cosine to its own.");
+  const int queries = static_cast<int>(std::min<int64_t>(o.queries, set.count));
+  for (int q = 0; q < queries; ++q) {
+    const Philox draw = philox(o.seed, Purpose::evaluate, static_cast<uint32_t>(q), 0, 0, 0);
+    const auto i =
+        static_cast<int64_t>((uint64_t{draw.v[0]} << 32 | draw.v[1]) % static_cast<uint64_t>(set.count));
+    const Neighbours near = nearest_neighbours(features, features.rows(i, i + 1), o.neighbours + 1);
+    std::vector<int64_t> images = {i};
+    std::string caption = name_of_image(set, i);
+    for (size_t k = 0; k < near.index.size() && static_cast<int>(images.size()) <= o.neighbours; ++k) {
+      if (near.index[k] == i) continue;
+      images.push_back(near.index[k]);
+      caption += fmt::format(" | {:.3f} {}", near.similarity[k], name_of_image(set, near.index[k]));
+    }
+    page.image(strip(set, images), caption, fmt::format("{} and its neighbours", name_of_image(set, i)));
+  }
+  write_file(o.page, page.html());
+}
+
+int run_features(const FeaturesOptions& o) {
+  const auto model = load_model(o.checkpoint, o.threads);
+  OpenOptions open{.image_size = model->images().height, .seed = static_cast<uint64_t>(model->recipe().seed)};
+  const Dataset set = open_dataset(o.data.empty() ? model->recipe().data : o.data, Split::train, open);
+  const Tensor features = extract_features(*model, set, EvalView::clean);
+  write_features(o.out, features, set);
+  fmt::print(stderr, "wrote {}: features [{}, {}]\n", o.out, features.shape()[0], features.shape()[1]);
+  write_page(o, features, set);
+  fmt::print(stderr, "wrote {}\n", o.page);
+  return 0;
+}
+
+}  // namespace
+
+void add_features(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<FeaturesOptions>();
+  CLI::App* c =
+      app.add_subcommand("features", "embed a folder of images; nearest neighbours as a page of pictures");
+  c->add_option("checkpoint", o->checkpoint, "checkpoint of a run")->required();
+  c->add_option("--data", o->data, "data set, e.g. folder:photos; default: the recipe's");
+  c->add_option("--out", o->out, "safetensors file with features [n, d] and labels [n]");
+  c->add_option("--page", o->page, "HTML page to write");
+  c->add_option("--queries", o->queries, "rows of the page")->check(CLI::Range(1, 1000));
+  c->add_option("--neighbours", o->neighbours, "per row")->check(CLI::Range(1, 50));
+  c->add_option("--seed", o->seed, "which images are the queries");
+  c->add_option("--threads", o->threads, "0: all processors");
+  c->callback([o, &exit_code] { exit_code = run_features(*o); });
+}
+
+}  // namespace stopgrad::tools

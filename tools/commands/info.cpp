@@ -1,0 +1,38 @@
+// simsiam info: this build, this machine, the defaults.
+#include <CLI/CLI.hpp>
+
+#include "kernels/cpu_features.h"
+#include "tools/commands/commands.h"
+
+namespace stopgrad::tools {
+
+namespace {
+
+struct InfoOptions {
+  bool recipe = false;
+};
+
+int run_info(const InfoOptions& o) {
+  if (o.recipe) {
+    fmt::print("{}", to_toml(Recipe{}));
+    return 0;
+  }
+  const cpu::Context context;
+  fmt::print("simsiam {} ({}, built with {} {})\n", STOPGRAD_VERSION, STOPGRAD_COMMIT, STOPGRAD_COMPILER,
+             __VERSION__);
+  fmt::print("devices: cpu, {} threads\n", context.threads());
+  fmt::print("bf16 training: {}\n",
+             cpu::bf16_is_fast_here() ? "fast here (AVX512_BF16 or AMX)" : "not faster here");
+  return 0;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, int& exit_code) {
+  auto o = std::make_shared<InfoOptions>();
+  CLI::App* c = app.add_subcommand("info", "this build, its devices and versions");
+  c->add_flag("--recipe", o->recipe, "print the default recipe, every key with its meaning");
+  c->callback([o, &exit_code] { exit_code = run_info(*o); });
+}
+
+}  // namespace stopgrad::tools

@@ -1,0 +1,34 @@
+#include <CLI/CLI.hpp>
+
+#include "tools/commands/commands.h"
+
+namespace stopgrad::tools {
+
+void RecipeOptions::add_to(CLI::App& app) {
+  app.add_option("recipe", file, "TOML recipe; without one the defaults (simsiam info --recipe prints them)");
+  app.add_option("--data", data,
+                 "data set: fashion_mnist, cifar10:DIR, folder:DIR, synthetic, ... (data.set)");
+  app.add_option("--set", sets, "key=value on top of the recipe, e.g. --set train.batch=64")->expected(1, -1);
+}
+
+Recipe RecipeOptions::load() const {
+  Recipe recipe = file.empty() ? Recipe{} : read_recipe(file);
+  if (!data.empty()) recipe.data = data;
+  for (const std::string& s : sets) set_key(recipe, s);
+  check_recipe(recipe);
+  return recipe;
+}
+
+std::string short_count(int64_t n) {
+  if (n >= 1000000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);
+  if (n >= 1000) return fmt::format("{:.1f} K", static_cast<double>(n) / 1e3);
+  return fmt::format("{}", n);
+}
+
+std::string clock_text(double seconds) {
+  const auto s = static_cast<int64_t>(seconds + 0.5);
+  if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+  return fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+}  // namespace stopgrad::tools

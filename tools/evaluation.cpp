@@ -1,0 +1,58 @@
+#include "tools/evaluation.h"
+
+#include <algorithm>
+
+#include "data/open.h"
+
+namespace stopgrad::tools {
+
+Dataset open_split(const Recipe& r, Split split, const std::string& spec, int64_t limit) {
+  OpenOptions open{.limit = split == Split::test ? 0
+                            : limit > 0          ? limit
+                                                 : r.limit,
+                   .seed = static_cast<uint64_t>(r.seed)};
+  if (r.image_size > 0) open.image_size = static_cast<int>(r.image_size);
+  return open_dataset(spec.empty() ? r.data : spec, split, open);
+}
+
+DataPair open_pair(const Recipe& r, const std::string& spec, int64_t limit) {
+  DataPair out{open_split(r, Split::train, spec, limit), open_split(r, Split::test, spec)};
+  for (const Dataset* set : {&out.train, &out.test})
+    if (set->labels.empty())
+      fail(Exit::data,
+           "{} has no labels, so there is nothing to measure accuracy with; sort the images into one folder "
+           "per class",
+           set->name);
+  return out;
+}
+
+int class_count(const Dataset& set) { return *std::max_element(set.labels.begin(), set.labels.end()) + 1; }
+
+uint64_t backbone_hash(Model& model) {
+  uint64_t h = 0xcbf29ce484222325u;
+  auto mix = [&](const Tensor& t) {
+    const auto* bytes = static_cast<const unsigned char*>(t.raw());
+    for (size_t i = 0; i < t.bytes(); ++i) h = (h ^ bytes[i]) * 0x100000001b3u;
+  };
+  Visitor v;
+  v.parameter = [&](const std::string&, Parameter& p) { mix(p.value); };
+  v.buffer = [&](const std::string&, Buffer& b) { mix(b.value); };
+  v.counter = [](const std::string&, int64_t&) {};
+  model.method().visit_backbone(v);
+  return h;
+}
+
+double knn_of_pixels(Model& model, const DataPair& data, EvalView view) {
+  const Tensor bank = pixel_features(model, data.train, view),
+               queries = pixel_features(model, data.test, view);
+  return knn_of_features(model.recipe(), bank, data.train, queries, data.test);
+}
+
+double knn_of_untrained(Model& model, const DataPair& data, EvalView view) {
+  Model fresh(model.recipe(), model.images());
+  const Tensor bank = extract_features(fresh, data.train, view),
+               queries = extract_features(fresh, data.test, view);
+  return knn_of_features(model.recipe(), bank, data.train, queries, data.test);
+}
+
+}  // namespace stopgrad::tools

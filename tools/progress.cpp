@@ -1,0 +1,75 @@
+#include "tools/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "tools/commands/commands.h"
+
+namespace stopgrad::tools {
+
+namespace {
+constexpr auto kRedraw = std::chrono::milliseconds(100);
+constexpr auto kLine = std::chrono::seconds(5);
+constexpr int kBar = 20;
+
+std::string bar(double share) {
+  const int full = static_cast<int>(std::lround(share * kBar));
+  std::string out = "[";
+  for (int i = 0; i < kBar; ++i) out += i < full ? '#' : '.';
+  return out + "]";
+}
+}  // namespace
+
+bool colours_wanted() {
+  const char *no = std::getenv("NO_COLOR"), *term = std::getenv("TERM");
+  return isatty(STDERR_FILENO) && (!no || !*no) && term && std::strcmp(term, "dumb") != 0;
+}
+
+Progress::Progress(int64_t first_step, int64_t images_per_step, bool quiet)
+    : quiet_(quiet),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      images_per_step_(images_per_step),
+      start_(Clock::now()),
+      last_draw_(start_ - std::chrono::hours(1)),
+      first_step_(first_step) {}
+
+void Progress::step(const StepReport& r) {
+  // An average that forgets: the first steps are slow, and the machine has other work.
+  const double weight =
+      r.step == first_step_ ? 1 : std::max(0.02, 1.0 / static_cast<double>(r.step - first_step_ + 1));
+  seconds_per_step_ += weight * (r.seconds - seconds_per_step_);
+  rate_ = static_cast<double>(images_per_step_) / seconds_per_step_;
+  if (r.rank) rank_ = *r.rank;
+  const auto now = Clock::now();
+  const bool last = r.step + 1 == r.total_steps;
+  const auto pause = terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLine);
+  if (quiet_ || (!last && now - last_draw_ < pause)) return;
+  last_draw_ = now;
+  const double done = static_cast<double>(r.step + 1), total = static_cast<double>(r.total_steps);
+  const std::string text = fmt::format(
+      "step {}/{} epoch {}  loss {:+.4f}  spread {:.3f}  rank {:.1f}  rate {:.4f}/{:.4f}  {:.0f} img/s  left "
+      "{}",
+      r.step + 1, r.total_steps, r.epoch, r.loss, r.spread, rank_, r.rate, r.predictor_rate, rate_,
+      clock_text((total - done) * seconds_per_step_));
+  if (terminal_) fmt::print(stderr, "\r\033[K{} {}", bar(done / total), text);
+  else fmt::print(stderr, "{}\n", text);
+  std::fflush(stderr);
+  drawn_ = terminal_;
+}
+
+void Progress::line(const std::string& text) {
+  if (drawn_) fmt::print(stderr, "\r\033[K");
+  fmt::print(stderr, "{}\n", text);
+  drawn_ = false;
+}
+
+void Progress::finish() {
+  if (drawn_) fmt::print(stderr, "\n");
+  drawn_ = false;
+}
+
+}  // namespace stopgrad::tools

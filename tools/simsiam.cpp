@@ -1,0 +1,58 @@
+// The program: people with images start here.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <new>
+
+#include "tools/commands/commands.h"
+
+namespace {
+
+using namespace stopgrad;
+
+/// OpenMP's default spins while it waits, which costs 5 to 10 times the time once another process wants a
+/// core (docs/decisions.md). It reads its settings at start-up, so the program starts itself again with a
+/// short spin.
+void wait_politely(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  setenv("GOMP_SPINCOUNT", "20000", 1);
+  execv("/proc/self/exe", argv);  // if this fails, we merely go on spinning
+}
+
+constexpr const char* kFooter =
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint refused, 6 diverged or collapsed,\n"
+    "7 out of memory, 8 device fault, 9 cannot write, 130/143 after SIGINT/SIGTERM.\n"
+    "Environment: NO_COLOR, OMP_WAIT_POLICY.";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool computes = argc > 1 && argv[1][0] != '-' && std::string(argv[argc - 1]) != "--help";
+  if (computes) wait_politely(argv);
+  CLI::App app("SimSiam (arXiv 2011.10566) on your own images: train, evaluate, see, export.", "simsiam");
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  app.set_version_flag("--version", "simsiam " STOPGRAD_VERSION);
+  app.option_defaults()->always_capture_default();
+  int exit_code = 0;
+  using namespace stopgrad::tools;
+  for (auto add : {add_train, add_eval, add_features, add_inspect, add_export, add_augment, add_info})
+    add(app, exit_code);
+  try {
+    app.parse(argc, argv);
+    return exit_code;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : static_cast<int>(Exit::usage);
+  } catch (const Error& e) {
+    fmt::print(stderr, "simsiam: {}\n", e.what());
+    return static_cast<int>(e.code());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "simsiam: out of memory; use a smaller train.batch or data.limit\n");
+    return static_cast<int>(Exit::memory);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "simsiam: {}\n", e.what());
+    return static_cast<int>(Exit::failed);
+  }
+}
