@@ -18,7 +18,7 @@ constexpr Theme light{
     "#aab2bc", "#1d54a8", "#b4500c", {"#3038bd", "#e67105", "#308180", "#830071", "#0a93f5", "#483c10"}};
 constexpr Theme dark{
     "#16191d", "#e8eaed", "#9aa4b0", "#282d33",
-    "#566070", "#7fb4f8", "#f5a25d", {"#5b85f0", "#ec7500", "#94d795", "#eea6ff", "#eef060", "#a9929e"}};
+    "#566070", "#7fb4f8", "#f5a25d", {"#5b85f0", "#ec7500", "#94d795", "#eea6ff", "#f0f455", "#a9929e"}};
 constexpr std::array<const char*, styles> dashes{"none",    "8 3",  "2.5 3",
                                                  "9 3 2 3", "14 4", "5 2 1.5 2 1.5 2"};
 
