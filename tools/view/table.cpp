@@ -27,7 +27,7 @@ void shorten(Table& table) {
   std::vector<std::vector<std::string>> kept;
   for (size_t i = 0; i < count; i += every) kept.push_back(std::move(table.rows[i]));
   if ((count - 1) % every != 0) kept.back() = std::move(table.rows[count - 1]);
-  table.note = fmt::format("{} of {} rows: every {}th and the last.", kept.size(), count, every);
+  table.note = fmt::format("{} of {} rows: one in {}, and the last.", kept.size(), count, every);
   table.rows = std::move(kept);
 }
 
