@@ -37,20 +37,17 @@ template <class T>
 void run(const CosineLossBackward<T>& c, Context& context) {
   using A = Acc<T>;
   const A scale = *c.dloss / static_cast<A>(int64_t{c.pairs} * c.rows);
-  // A thread owns a row in all pairs: two of the gradients may be one tensor.
+  // A thread owns a row in all pairs, since gradients may share memory.
   each_row(c.rows, int64_t{c.pairs} * c.rows * c.channels, context, [=](int64_t row) {
-    const int64_t at = row * c.channels;
     for (int k = 0; k < c.pairs; ++k) {
+      const int64_t at = row * c.channels;
+      const T *p = c.p[k] + at, *z = c.z[k] + at;
       const A* saved = c.saved + 3 * (int64_t{k} * c.rows + row);
+      const A inv_p = saved[0], inv_z = saved[1], cosine = saved[2];
       if (c.dp[k] != nullptr)
-        row_gradient(c.p[k] + at, c.z[k] + at, saved[0], saved[1], saved[2], scale, c.channels, c.dp[k] + at,
-                     c.accumulate_dp[k]);
-    }
-    for (int k = 0; k < c.pairs; ++k) {
-      const A* saved = c.saved + 3 * (int64_t{k} * c.rows + row);
+        row_gradient(p, z, inv_p, inv_z, cosine, scale, c.channels, c.dp[k] + at, c.accumulate_dp[k]);
       if (c.dz[k] != nullptr)
-        row_gradient(c.z[k] + at, c.p[k] + at, saved[1], saved[0], saved[2], scale, c.channels, c.dz[k] + at,
-                     c.accumulate_dz[k]);
+        row_gradient(z, p, inv_z, inv_p, cosine, scale, c.channels, c.dz[k] + at, c.accumulate_dz[k]);
     }
   });
 }

@@ -20,8 +20,8 @@ struct CosineLossForward {
 
 /// dp = -dloss/(pairs * rows * |p|) * (z^ - cosine * p^), and dz alike. The side behind a wall is null: not
 /// computed at all. A row of zeros adds 0 to the loss and gets a finite gradient: below the floor of 1e-12,
-/// p^ is linear in p and the term with the cosine falls away. Gradients may share memory (the same tensor on
-/// both sides, accumulating): they are written in the order dp[0], dp[1], ..., dz[0], dz[1], ...
+/// p^ is linear in p and the term with the cosine falls away. Gradients may share memory (one tensor on both
+/// sides, accumulating): they are written in the order dp[0], dz[0], dp[1], dz[1], ...
 template <class T>
 struct CosineLossBackward {
   int pairs, rows, channels;

@@ -96,20 +96,16 @@ template <class T>
 void run(const SoftmaxSimilarityBackward<T>& c, Context& context) {
   using A = Acc<T>;
   const A scale = *c.dloss / static_cast<A>(int64_t{c.pairs} * c.rows);
-  // A thread owns a row in all pairs: two of the gradients may be one tensor.
+  // A thread owns a row in all pairs, since gradients may share memory.
   each_row(c.rows, int64_t{c.pairs} * c.rows * c.channels, context, [=](int64_t row) {
-    const int64_t at = row * c.channels;
-    const A* saved = c.saved + 3 * row;
-    const int64_t next = 3 * int64_t{c.rows};
     for (int k = 0; k < c.pairs; ++k) {
-      if (c.dp[k] == nullptr) continue;
-      row_gradient_p(c.p[k] + at, c.z[k] + at, saved + k * next, scale, c.channels, c.dp[k] + at,
-                     c.accumulate_dp[k]);
-    }
-    for (int k = 0; k < c.pairs; ++k) {
-      if (c.dz[k] == nullptr) continue;
-      row_gradient_z(c.p[k] + at, c.z[k] + at, saved + k * next, scale, c.channels, c.dz[k] + at,
-                     c.accumulate_dz[k]);
+      const int64_t at = row * c.channels;
+      const T *p = c.p[k] + at, *z = c.z[k] + at;
+      const A* saved = c.saved + 3 * (int64_t{k} * c.rows + row);
+      if (c.dp[k] != nullptr)
+        row_gradient_p(p, z, saved, scale, c.channels, c.dp[k] + at, c.accumulate_dp[k]);
+      if (c.dz[k] != nullptr)
+        row_gradient_z(p, z, saved, scale, c.channels, c.dz[k] + at, c.accumulate_dz[k]);
     }
   });
 }

@@ -32,6 +32,10 @@ struct Loss {
 
   /// Null in dp or dz: that side is behind a wall.
   void backward(std::vector<T*> dp, std::vector<T*> dz, bool accumulate = false) {
+    const std::vector<bool> same(p.size(), accumulate);
+    backward(dp, dz, same, same);
+  }
+  void backward(std::vector<T*> dp, std::vector<T*> dz, std::vector<bool> add_p, std::vector<bool> add_z) {
     cpu::Context context(threads);
     CosineLossBackward<T> call = {pairs(), rows, channels, {}, {}, saved.data(), &dloss, {}, {}, {}, {}};
     T* const poison = reinterpret_cast<T*>(64);  // slots past the pairs must not be touched
@@ -42,7 +46,7 @@ struct Loss {
     for (int k = 0; k < pairs(); ++k) {
       call.p[k] = p[k].data(), call.z[k] = z[k].data();
       call.dp[k] = dp[k], call.dz[k] = dz[k];
-      call.accumulate_dp[k] = call.accumulate_dz[k] = accumulate;
+      call.accumulate_dp[k] = add_p[k], call.accumulate_dz[k] = add_z[k];
     }
     run(call, context);
   }
@@ -195,19 +199,24 @@ TEST_CASE("the side behind a wall is neither read nor written", "[cosine_loss]")
 }
 
 TEST_CASE("gradients of one tensor on both sides add up, whatever the threads", "[cosine_loss]") {
-  // Identity predictor without a wall: p1 is z1 and p2 is z2, so dp[0] and dz[1] share memory.
+  // Identity predictor without a wall: p1 is z1 and p2 is z2. The first of two gradients in one place sets
+  // it, the second adds to it.
   const int rows = 700, channels = 33;
   const auto a = long_rows<float>(rows, channels, 11), b = long_rows<float>(rows, channels, 12);
   Loss<float> loss = {rows, channels, {a, b}, {b, a}};
   loss.forward();
-  auto dp1 = loss.empty(), dz1 = dp1;
-  loss.backward({dp1.data(), nullptr}, {nullptr, dz1.data()});
-  for (size_t i = 0; i < dp1.size(); ++i) dp1[i] += dz1[i];
+  std::vector<float> by_p[2] = {loss.empty(), loss.empty()}, by_z[2] = {loss.empty(), loss.empty()};
+  loss.backward({by_p[0].data(), by_p[1].data()}, {by_z[0].data(), by_z[1].data()});
+  for (size_t i = 0; i < a.size(); ++i) {
+    by_p[0][i] += by_z[1][i];
+    by_z[0][i] += by_p[1][i];
+  }
   for (const int threads : {1, 3}) {
     loss.threads = threads;
-    std::vector<float> da(dp1.size()), db = da;
-    loss.backward({da.data(), db.data()}, {db.data(), da.data()}, true);
-    CHECK(same_bits(da, dp1));
+    auto da = loss.empty(), db = loss.empty();
+    loss.backward({da.data(), db.data()}, {db.data(), da.data()}, {false, true}, {false, true});
+    CHECK(same_bits(da, by_p[0]));
+    CHECK(same_bits(db, by_z[0]));
   }
 }
 

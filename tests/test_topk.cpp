@@ -76,6 +76,7 @@ TEST_CASE("ties go to the lower index", "[topk]") {
     CHECK(top(2, 20000, k, 5, few) == sorted(2, 20000, k, 5, few));
     const std::vector<float> equal(2 * 20000, 0.5f);
     CHECK(top(2, 20000, k, 0, equal) == sorted(2, 20000, k, 0, equal));
+    CHECK(top(2, 20000, k, 0, equal, {0, 64, 20000}, {1, 0}) == sorted(2, 20000, k, 0, equal));
   }
 }
 
