@@ -23,11 +23,13 @@ struct AugmentRecipe {
 
 /// Views of the images `index[0..count)` of a data set that lies in memory as uint8.
 /// Each view is a pure function of (seed, epoch, image, view): neither batch nor threads matter.
+/// Resampling is bilinear with half-pixel centres, widened as PIL does where the view is smaller than its
+/// box. Sizes or strengths out of range are Error(Exit::failed).
 template <class T>
 struct Augment {
   const uint8_t* images;  // [data set, height, width, channels], channels 1 or 3
   int height, width, channels;
-  const int64_t* index;  // [count]
+  const int64_t* index;  // [count], each below 2^32
   int count, views, first_view;
   uint64_t seed;
   uint32_t epoch;
