@@ -46,7 +46,7 @@ P grey_mean(const P* planes, int size) {
     const int end = std::min(size, begin + block);
     P sum[lanes] = {};
     int i = begin;
-    for (; i + lanes < end; i += lanes) {
+    for (; i + lanes <= end; i += lanes) {
       for (int lane = 0; lane < lanes; ++lane) sum[lane] += grey(i + lane);
     }
     for (int lane = 0; i + lane < end; ++lane) sum[lane] += grey(i + lane);
