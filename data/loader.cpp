@@ -27,7 +27,7 @@ uint64_t feistel(uint64_t seed, uint32_t epoch, int half_bits, uint64_t x) {
 }  // namespace
 
 int64_t shuffled(uint64_t seed, uint32_t epoch, int64_t count, int64_t position) {
-  CHECK(position >= 0 && position < count, "shuffled: position {} of an order of {}", position, count);
+  ENSURE(position >= 0 && position < count, "shuffled: position {} of an order of {}", position, count);
   const int bits = std::bit_width(static_cast<uint64_t>(count - 1));
   const int half_bits = std::max(1, (bits + 1) / 2);
   auto x = static_cast<uint64_t>(position);
@@ -52,15 +52,15 @@ Loader::Loader(int64_t count, int batch, uint64_t seed, bool drop_last)
 int64_t Loader::batches() const { return (count_ + (drop_last_ ? 0 : batch_ - 1)) / batch_; }
 
 int Loader::batch_size(int64_t batch_number) const {
-  CHECK(batch_number >= 0 && batch_number < batches(), "loader: batch {} of an epoch of {}", batch_number,
-        batches());
+  ENSURE(batch_number >= 0 && batch_number < batches(), "loader: batch {} of an epoch of {}", batch_number,
+         batches());
   return static_cast<int>(std::min<int64_t>(batch_, count_ - batch_number * batch_));
 }
 
 void Loader::indices(uint32_t epoch, int64_t batch_number, std::span<int64_t> to) const {
   const int size = batch_size(batch_number);
-  CHECK(to.size() == static_cast<size_t>(size), "loader: batch {} holds {} images, there is room for {}",
-        batch_number, size, to.size());
+  ENSURE(to.size() == static_cast<size_t>(size), "loader: batch {} holds {} images, there is room for {}",
+         batch_number, size, to.size());
   for (int i = 0; i < size; ++i) {
     to[static_cast<size_t>(i)] = shuffled(seed_, epoch, count_, batch_number * batch_ + i);
   }

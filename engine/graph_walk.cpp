@@ -36,7 +36,7 @@ std::string head(const std::string& path, int depth) {
 }
 
 Walk::Walk(const Tape& tape, int term) : entries(tape.entries()) {
-  CHECK(!entries.empty(), "graph: the tape is empty; record a step on a tape that is on");
+  ENSURE(!entries.empty(), "graph: the tape is empty; record a step on a tape that is on");
   for (size_t i = 0; i < entries.size(); ++i) {
     const TapeEntry& e = entries[i];
     ran |= e.got_grad;

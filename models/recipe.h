@@ -23,7 +23,7 @@ struct Recipe {
   std::string conv_init = "fan_out";
   int64_t stem_stride = 2;
   std::vector<int64_t> widths = {32, 64, 128}, blocks = {1, 1, 1};
-  bool zero_gamma = true;
+  bool zero_gamma = false;
   // [projector]
   std::vector<int64_t> projector = {256, 256};
   bool projector_hidden_norm = true, projector_output_norm = true, projector_output_affine = true;
@@ -42,7 +42,7 @@ struct Recipe {
   int64_t seed = 0, threads = 0;
   // [monitor]
   int64_t knn_every = 0, knn_k = 200, knn_bank = 10000, checkpoint_every = 1, keep_checkpoints = 2;
-  double knn_temperature = 0.1, collapse_spread = 0.2;
+  double knn_temperature = 0.1, collapse_spread = 0.5;
   bool fail_on_collapse = false;
 };
 

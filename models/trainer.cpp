@@ -165,6 +165,11 @@ StepReport Trainer::train_step() {
   return report;
 }
 
+MethodOutput Trainer::forward(Tape& tape, int64_t step) {
+  make_views(step / loader_.batches(), step % loader_.batches());
+  return model_.method().loss(tape, views_);
+}
+
 RunEnd Trainer::run(const TrainerEvents& events) {
   const Recipe& r = model_.recipe();
   if (!directory_.empty()) write_file(directory_ + "/recipe.toml", to_toml(r));

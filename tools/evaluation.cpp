@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/open.h"
+#include "models/trainer.h"
 
 namespace stopgrad::tools {
 
@@ -48,8 +49,21 @@ double knn_of_pixels(Model& model, const DataPair& data, EvalView view) {
   return knn_of_features(model.recipe(), bank, data.train, queries, data.test);
 }
 
+namespace {
+/// Running statistics of batch norm for weights that were never trained; without them the net would be judged
+/// by activations of the wrong scale.
+void gather_statistics(Model& model, const Dataset& train) {
+  constexpr int kBatches = 30;
+  for (int i = 0; i < kBatches; ++i) {
+    Tape off(Tape::Mode::off);
+    Trainer(model, train, nullptr, "").forward(off, i);
+  }
+}
+}  // namespace
+
 double knn_of_untrained(Model& model, const DataPair& data, EvalView view) {
   Model fresh(model.recipe(), model.images());
+  gather_statistics(fresh, data.train);
   const Tensor bank = extract_features(fresh, data.train, view),
                queries = extract_features(fresh, data.test, view);
   return knn_of_features(model.recipe(), bank, data.train, queries, data.test);

@@ -23,7 +23,8 @@ int class_count(const Dataset& set);
 /// A fingerprint of the backbone's values and running statistics: evaluation must not change it.
 uint64_t backbone_hash(Model& model);
 
-/// kNN in percent of the raw pixels, and of the same net at its start values.
+/// kNN in percent of the raw pixels, and of the same net at its start values (with batch statistics gathered
+/// over thirty batches, as training would have).
 double knn_of_pixels(Model& model, const DataPair& data, EvalView view);
 double knn_of_untrained(Model& model, const DataPair& data, EvalView view);
 

@@ -38,7 +38,8 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   int exit_code = 0;
   using namespace stopgrad::tools;
-  for (auto add : {add_train, add_eval, add_features, add_inspect, add_export, add_augment, add_info})
+  for (auto add : {add_train, add_eval, add_demo, add_features, add_graph, add_inspect, add_export,
+                   add_augment, add_info})
     add(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -40,13 +40,16 @@ def main():
     parser.add_argument("--net", choices="ab", default="b")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=0, help="of both; 0: all processors")
     parser.add_argument("--bf16", action="store_true", help="ours in bf16")
     parser.add_argument("--torch-bf16", action="store_true", help="PyTorch under bf16 autocast")
     parser.add_argument("--python", default="/usr/bin/python3")
     parser.add_argument("--bench", default=str(ROOT / "build/release/bench/bench_step"))
     args = parser.parse_args()
-    ours = [args.bench, "--net", args.net, "--steps", str(args.steps), "--json"]
-    theirs = [args.python, str(ROOT / "bench/peers/torch_step.py"), "--net", args.net, "--steps", str(args.steps)]
+    threads = str(args.threads or len(os.sched_getaffinity(0)))  # PyTorch's own default may be one
+    ours = [args.bench, "--net", args.net, "--steps", str(args.steps), "--threads", threads, "--json"]
+    theirs = [args.python, str(ROOT / "bench/peers/torch_step.py"), "--net", args.net, "--steps", str(args.steps),
+              "--threads", threads]
     if args.bf16:
         ours += ["--precision", "bf16"]
     if args.torch_bf16:

@@ -29,17 +29,11 @@ struct SimilarityNode : Node {
         const auto k = static_cast<size_t>(i);
         call.p[i] = p[k].template data<T>();
         call.z[i] = z[k].template data<T>();
-      }
-      // Two of these may be one tensor; the call writes all dp before all dz, so the slots are asked in that
-      // order.
-      for (int i = 0; i < call.pairs; ++i) {
-        const auto dp = grads.slot<T>(2 * i);
-        call.dp[i] = dp.data;
-        call.accumulate_dp[i] = dp.accumulate;
-      }
-      for (int i = 0; i < call.pairs; ++i) {
+        const auto dp = grads.slot<T>(2 * i);  // in the order in which the call writes: two may be one tensor
         const auto dz = grads.slot<T>(2 * i + 1);
+        call.dp[i] = dp.data;
         call.dz[i] = dz.data;
+        call.accumulate_dp[i] = dp.accumulate;
         call.accumulate_dz[i] = dz.accumulate;
       }
       launch(dloss.device(), call);

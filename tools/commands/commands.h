@@ -14,7 +14,9 @@ namespace stopgrad::tools {
 
 void add_train(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
+void add_demo(CLI::App& app, int& exit_code);
 void add_features(CLI::App& app, int& exit_code);
+void add_graph(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_export(CLI::App& app, int& exit_code);
 void add_augment(CLI::App& app, int& exit_code);
