@@ -59,7 +59,7 @@ void part_moments(const Vectors<Acc<T>>& parts, int g, int p, const T* x) {
 #pragma omp simd
   for (int c = 0; c < cut.channels; ++c) {
     const A offset = sum[c] / rows;
-    m2[c] = std::max(A(0), square[c] - sum[c] * offset);
+    m2[c] = std::max(square[c] - sum[c] * offset, A(0));  // in this order NaN stays
     mean[c] = shift[c] + offset;
   }
 }

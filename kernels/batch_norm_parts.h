@@ -53,7 +53,9 @@ struct Cut {
 template <class F>
 void for_each_part(const Cut& cut, const Context& context, bool backwards, F f) {
   const int64_t all = int64_t{cut.groups} * cut.parts;
-  const int threads = static_cast<int>(std::min<int64_t>(all, context.threads()));
+  // Below 32768 elements waking a thread costs more than it saves.
+  const int threads =
+      cut.groups * cut.size < 32768 ? 1 : static_cast<int>(std::min<int64_t>(all, context.threads()));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int t = 0; t < threads; ++t) {
     const int64_t begin = all * t / threads, end = all * (t + 1) / threads;

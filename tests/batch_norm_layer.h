@@ -1,0 +1,131 @@
+#pragma once
+// A batch norm with its data, for the tests of forward and backward.
+#include "kernels/batch_norm.h"
+#include "tests/compare.h"
+#include "tests/reference/batch_norm.h"
+
+namespace stopgrad::test::norm {
+
+enum class Affine { no, yes };
+enum class Residual { no, yes };
+enum class Relu { no, yes };
+
+/// One batch norm with its data, outputs and gradients; absent vectors are empty.
+template <class T>
+struct Layer {
+  using A = Acc<T>;
+  int groups, rows, channels;
+  bool relu;
+  A eps = A(1e-5), momentum = A(0.1);
+  std::vector<T> x, residual, dy, y, dx, dresidual;
+  std::vector<A> gamma, beta, mean, rstd, running_mean, running_var, dgamma, dbeta;
+
+  Layer(int groups, int rows, int channels, Affine affine = Affine::yes, Relu relu = Relu::no,
+        Residual with_residual = Residual::no)
+      : groups(groups), rows(rows), channels(channels), relu(relu == Relu::yes) {
+    const size_t count = static_cast<size_t>(groups) * rows * channels, width = channels;
+    x = random<T>(count, 1);
+    dy = random<T>(count, 2);
+    y.resize(count);
+    dx.resize(count);
+    mean.resize(groups * width);
+    rstd.resize(groups * width);
+    running_mean.assign(width, A(0));
+    running_var.assign(width, A(1));
+    dgamma.resize(width);
+    dbeta.resize(width);
+    if (affine == Affine::yes) {
+      gamma = random<A>(width, 3, 0.5, 1.5);
+      beta = random<A>(width, 4, -0.5, 0.5);
+    }
+    if (with_residual == Residual::yes) {
+      residual = random<T>(count, 5);
+      dresidual.resize(count);
+    }
+  }
+
+  template <class V>
+  static auto pointer(V& v) {
+    return v.empty() ? nullptr : v.data();
+  }
+  BatchNormForward<T> forward_call() {
+    return {groups,
+            rows,
+            channels,
+            eps,
+            momentum,
+            x.data(),
+            pointer(gamma),
+            pointer(beta),
+            pointer(residual),
+            relu,
+            y.data(),
+            mean.data(),
+            rstd.data(),
+            running_mean.data(),
+            running_var.data()};
+  }
+  BatchNormBackward<T> backward_call() {
+    return {.groups = groups,
+            .rows = rows,
+            .channels = channels,
+            .dy = dy.data(),
+            .x = x.data(),
+            .y = relu && !residual.empty() ? y.data() : nullptr,
+            .gamma = pointer(gamma),
+            .beta = pointer(beta),
+            .mean = mean.data(),
+            .rstd = rstd.data(),
+            .relu = relu,
+            .has_residual = !residual.empty(),
+            .dx = dx.data(),
+            .accumulate_dx = false,
+            .dgamma = dgamma.data(),
+            .accumulate_dgamma = false,
+            .dbeta = dbeta.data(),
+            .accumulate_dbeta = false,
+            .dresidual = pointer(dresidual),
+            .accumulate_dresidual = false};
+  }
+  void forward(cpu::Context& context) { cpu::run(forward_call(), context); }
+  void backward(cpu::Context& context) { cpu::run(backward_call(), context); }
+
+  reference::BatchNorm reference() const {
+    return {groups, rows, channels, eps, doubles(x), doubles(gamma), doubles(beta), doubles(residual), relu};
+  }
+};
+
+template <class V>
+inline double largest(const V& values, double if_empty = 0) {
+  double worst = values.empty() ? if_empty : 0;
+  for (const auto v : values) worst = std::max(worst, std::abs(to_double(v)));
+  return worst;
+}
+
+/// Forward and backward against the reference. The tolerances' scales are what rounding errors are relative
+/// to: an error of the mean is relative to |x|, and 1 / std makes it an error of xhat.
+template <class T>
+void check_against_reference(Layer<T>& layer, cpu::Context& context) {
+  using A = Acc<T>;
+  layer.forward(context);
+  layer.backward(context);
+  const reference::BatchNorm want = layer.reference();
+  const auto gradients = want.backward(doubles(layer.dy), doubles(layer.y));
+  const double n = layer.rows, rstd = largest(want.rstd()), gamma = largest(layer.gamma, 1);
+  const double spread = largest(layer.x) * rstd, xhat = largest(want.normalized()), dy = largest(layer.dy);
+  const auto check = [](const char* what, const auto& got, const std::vector<double>& wanted,
+                        auto tolerance) {
+    INFO(what);
+    check_close(got, wanted, tolerance);
+  };
+  check("mean", layer.mean, want.mean(), Tolerance<A>{n, largest(layer.x)});
+  check("rstd", layer.rstd, want.rstd(), Tolerance<A>{n, rstd});
+  check("y", layer.y, want.forward(),
+        Tolerance<T>{n, gamma * spread + largest(layer.beta) + largest(layer.residual)});
+  check("dx", layer.dx, gradients.dx, Tolerance<T>{n, gamma * rstd * dy * (1 + xhat * spread)});
+  check("dgamma", layer.dgamma, gradients.dgamma, Tolerance<A>{n * layer.groups, dy * spread});
+  check("dbeta", layer.dbeta, gradients.dbeta, Tolerance<A>{n * layer.groups, dy});
+  if (!layer.residual.empty()) CHECK(doubles(layer.dresidual) == gradients.dresidual);
+}
+
+}  // namespace stopgrad::test::norm
