@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "data/file.h"
+#include "engine/file.h"
 #include "kernels/check.h"
 
 namespace stopgrad {
@@ -41,7 +41,7 @@ const Layout& cifar100() {
 }
 
 void append_records(const Layout& layout, const std::string& path, Dataset& set) {
-  const auto bytes = read_bytes(path, kMaxFile);
+  const std::string bytes = read_file(path, kMaxFile, Exit::data);
   const auto label_bytes = static_cast<int64_t>(layout.classes_of_label.size());
   const int64_t record = label_bytes + kPixels;
   const auto size = static_cast<int64_t>(bytes.size());
@@ -52,7 +52,7 @@ void append_records(const Layout& layout, const std::string& path, Dataset& set)
          size, record, records * record);
   set.images.resize(static_cast<size_t>((set.count + records) * kPixels));
   for (int64_t i = 0; i < records; ++i) {
-    const uint8_t* from = bytes.data() + i * record;
+    const auto* from = reinterpret_cast<const uint8_t*>(bytes.data()) + i * record;
     for (int64_t k = 0; k < label_bytes; ++k)
       if (from[k] >= layout.classes_of_label[k])
         fail(Exit::data, "{}: label {} at offset {}, labels go from 0 to {}", path, from[k], i * record + k,
@@ -68,8 +68,7 @@ void append_records(const Layout& layout, const std::string& path, Dataset& set)
 
 std::vector<std::string> read_names(const fs::path& path, size_t expected) {
   if (!fs::exists(path)) return {};
-  const auto bytes = read_bytes(path.string(), 1 << 16);
-  std::istringstream text(std::string(bytes.begin(), bytes.end()));
+  std::istringstream text(read_file(path.string(), 1 << 16, Exit::data));
   std::vector<std::string> names;
   for (std::string line; std::getline(text, line);) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();

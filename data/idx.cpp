@@ -1,77 +1,92 @@
 #include "data/idx.h"
 
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <memory>
+#include <cstring>
 
-#include "data/file.h"
+#include "engine/file.h"
 #include "kernels/check.h"
 
 namespace stopgrad {
 namespace {
 
 constexpr int kMaxSide = 16384;
+constexpr int64_t kMaxFile = UINT32_MAX;  // what zlib can be handed at once
 // Deflate cannot expand more than this (zlib technical notes), so a header that promises more is lying.
 constexpr int64_t kMaxExpansion = 1032;
 
 /// The unpacked bytes of a plain or gzip file, in order.
 class IdxReader {
  public:
-  explicit IdxReader(const std::string& path) : path_(path), file_(path, UINT64_MAX, Exit::data) {
-    stream_.reset(gzdopen(::dup(file_.descriptor()), "rb"));
-    if (!stream_) fail(Exit::data, "{}: cannot start reading", path_);
+  explicit IdxReader(const std::string& path) : path_(path), file_(read_file(path, kMaxFile, Exit::data)) {
+    stream_.next_in = reinterpret_cast<Bytef*>(file_.data());
+    stream_.avail_in = static_cast<uInt>(file_.size());
+    packed_ = file_.starts_with("\x1f\x8b");
+    if (packed_) ENSURE(inflateInit2(&stream_, 15 + 16) == Z_OK, "{}: zlib does not start", path_);
   }
+  ~IdxReader() {
+    if (packed_) inflateEnd(&stream_);
+  }
+  IdxReader(const IdxReader&) = delete;
+  IdxReader& operator=(const IdxReader&) = delete;
 
   void read(uint8_t* to, int64_t bytes, const char* what) {
-    constexpr int64_t chunk = 1 << 26;
-    for (int64_t done = 0; done < bytes;) {
-      const auto wanted = static_cast<unsigned>(std::min(chunk, bytes - done));
-      const int got = gzread(stream_.get(), to + done, wanted);
-      if (got <= 0) {
-        refuse_damage();
-        fail(Exit::data, "{}: ends at offset {} inside its {}, {} bytes are missing", path_, offset_, what,
-             bytes - done);
-      }
-      done += got;
-      offset_ += got;
-    }
+    const int64_t got = packed_ ? unpack(to, bytes) : copy(to, bytes);
+    offset_ += got;
+    if (got < bytes)
+      fail(Exit::data, "{}: ends at offset {} inside its {}, {} bytes are missing", path_, offset_, what,
+           bytes - got);
   }
 
   /// Also what makes zlib compare the checksum, which lies behind the last byte.
   void expect_end() {
     uint8_t extra;
-    const int got = gzread(stream_.get(), &extra, 1);
-    refuse_damage();
-    if (got != 0)
-      fail(Exit::data, "{}: goes on after offset {}, where its header says it ends", path_, offset_);
+    const bool more = packed_ ? unpack(&extra, 1) != 0 : stream_.avail_in != 0;
+    if (more) fail(Exit::data, "{}: goes on after offset {}, where its header says it ends", path_, offset_);
+    if (stream_.avail_in != 0)
+      fail(Exit::data, "{}: {} bytes behind the end of its gzip data", path_, stream_.avail_in);
   }
 
   /// The most bytes that can follow.
-  int64_t room() const {
-    if (gzdirect(stream_.get())) return static_cast<int64_t>(file_.size()) - offset_;
-    return static_cast<int64_t>(file_.size()) * kMaxExpansion;
-  }
+  int64_t room() const { return int64_t{stream_.avail_in} * (packed_ ? kMaxExpansion : 1); }
 
   const std::string& path() const { return path_; }
 
  private:
-  void refuse_damage() {
-    int code = Z_OK;
-    const char* text = gzerror(stream_.get(), &code);
-    if (code != Z_OK && code != Z_STREAM_END)
-      fail(Exit::data, "{}: damaged gzip at offset {}: {}", path_, offset_, text);
+  int64_t copy(uint8_t* to, int64_t bytes) {
+    const int64_t got = std::min<int64_t>(bytes, stream_.avail_in);
+    std::memcpy(to, stream_.next_in, static_cast<size_t>(got));
+    stream_.next_in += got;
+    stream_.avail_in -= static_cast<uInt>(got);
+    return got;
   }
 
-  struct Close {
-    void operator()(gzFile_s* stream) const { gzclose(stream); }
-  };
-  std::string path_;
-  InputFile file_;
-  std::unique_ptr<gzFile_s, Close> stream_;
-  int64_t offset_ = 0;
+  /// Fewer bytes than asked for only at the end of the gzip data; anything else is damage.
+  int64_t unpack(uint8_t* to, int64_t bytes) {
+    constexpr int64_t chunk = 1 << 30;
+    int64_t done = 0;
+    while (done < bytes && !ended_) {
+      const auto wanted = static_cast<uInt>(std::min(chunk, bytes - done));
+      stream_.next_out = to + done;
+      stream_.avail_out = wanted;
+      const int code = inflate(&stream_, Z_SYNC_FLUSH);
+      done += wanted - stream_.avail_out;
+      ended_ = code == Z_STREAM_END;
+      if (code == Z_BUF_ERROR || (code == Z_OK && stream_.avail_out != 0))
+        fail(Exit::data, "{}: truncated gzip, its data end at offset {}", path_, offset_ + done);
+      if (code != Z_OK && code != Z_STREAM_END)
+        fail(Exit::data, "{}: damaged gzip at offset {}: {}", path_, offset_ + done,
+             stream_.msg != nullptr ? stream_.msg : "no more is known");
+    }
+    return done;
+  }
+
+  std::string path_, file_;
+  z_stream stream_{};
+  bool packed_ = false, ended_ = false;
+  int64_t offset_ = 0;  // in the unpacked bytes
 };
 
 /// Reads the header (two zero bytes, type 8 = uint8, rank, then the sizes) and returns the sizes.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "data/file.h"
 #include "data/image_codecs.h"
+#include "engine/file.h"
 #include "kernels/check.h"
 
 namespace stopgrad {
@@ -60,7 +60,8 @@ Image decode_image(std::span<const uint8_t> bytes, const std::string& name, cons
 }
 
 Image read_image(const std::string& path, const DecodeLimits& limits) {
-  return decode_image(read_bytes(path, limits.file_bytes), path, limits);
+  const std::string bytes = read_file(path, limits.file_bytes, Exit::data);
+  return decode_image({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, path, limits);
 }
 
 }  // namespace stopgrad

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <set>
 
-#include "data/file.h"
 #include "data/image_folder.h"
+#include "engine/file.h"
 #include "kernels/check.h"
 
 namespace stopgrad {
@@ -43,7 +43,11 @@ bool is_image(const fs::directory_entry& entry) {
   std::error_code error;
   if (!entry.is_regular_file(error)) return false;
   try {
-    return image_kind(read_start(entry.path().string(), 8)) != ImageKind::other;
+    InputFile file(entry.path().string(), INT64_MAX, Exit::data);
+    std::array<uint8_t, 8> start{};
+    const auto bytes = std::span(start).first(std::min<uint64_t>(start.size(), file.size()));
+    file.read(std::as_writable_bytes(bytes));
+    return image_kind(bytes) != ImageKind::other;
   } catch (const Error&) {
     return false;
   }

@@ -1,10 +1,8 @@
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 
 #include "data/image_file.h"
+#include "engine/file.h"
 #include "kernels/check.h"
 
 #define STBI_WRITE_NO_STDIO
@@ -28,10 +26,7 @@ std::vector<uint8_t> encode_png(const uint8_t* pixels, int height, int width, in
 
 void write_png(const std::string& path, const uint8_t* pixels, int height, int width, int channels) {
   const auto png = encode_png(pixels, height, width, channels);
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) fail(Exit::write, "{}: {}", path, std::strerror(errno));
-  const bool written = std::fwrite(png.data(), 1, png.size(), file) == png.size();
-  if (std::fclose(file) != 0 || !written) fail(Exit::write, "{}: {}", path, std::strerror(errno));
+  write_file(path, {reinterpret_cast<const char*>(png.data()), png.size()});
 }
 
 void write_png(const std::string& path, const Image& image) {

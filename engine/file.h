@@ -45,7 +45,6 @@ class InputFile {
   InputFile& operator=(const InputFile&) = delete;
 
   uint64_t size() const { return size_; }  // bytes, when it was opened
-  int descriptor() const { return fd_; }   // for a library that reads by itself
   void read(std::span<std::byte> to);      // the next to.size() bytes, all of them
   void expect_end();                       // nothing may follow what was read
 

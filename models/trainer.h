@@ -55,8 +55,8 @@ class Trainer {
   int64_t steps_per_epoch() const { return loader_.batches(); }
   /// One step without events or files (benchmarks, tests).
   StepReport train_step();
-  /// Forward of any step on a tape of the caller's (pictures, lessons, batch statistics); nothing is updated but
-  /// running statistics.
+  /// Forward of any step on a tape of the caller's (pictures, lessons, batch statistics); nothing is updated
+  /// but running statistics.
   MethodOutput forward(Tape& tape, int64_t step);
 
  private:
