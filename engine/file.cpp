@@ -75,8 +75,7 @@ const char* advice(int error) {
 }
 
 bool abandoned(const std::string& temporary, pid_t writer, FileCalls& calls) {
-  // Our own number may be a dead writer's: in containers numbers repeat. The lock tells, across containers
-  // too.
+  // Our own number may be a dead writer's: in containers numbers repeat. The lock tells, there too.
   if (writer != ::getpid() && (calls.probe(writer) == 0 || errno != ESRCH)) return false;
   const int fd = calls.open(temporary.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
   if (fd == -1) return false;
@@ -163,8 +162,8 @@ AtomicFile::AtomicFile(std::string path, FileCalls& calls)
   fd_ = uninterrupted([&] { return calls_.open(temporary_.c_str(), flags, 0666); });
   if (fd_ == -1) give_up("open");
   exists_ = true;
-  calls_.lock(
-      fd_);  // where the file system has no locks, a leftover of our own number is refused, not removed
+  // Where the file system has no locks, a leftover of our own number is refused instead of removed.
+  calls_.lock(fd_);
 }
 
 AtomicFile::~AtomicFile() {

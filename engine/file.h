@@ -1,6 +1,5 @@
 #pragma once
-// Whole files: reading is bounded; writing leaves the old file or the new one under a name, never half of
-// one.
+// Whole files: reading is bounded; writing leaves the old file or the new one under a name, never a half.
 #include <sys/stat.h>
 #include <sys/types.h>
 

@@ -69,8 +69,7 @@ std::string printable(std::string_view text);
 /// A weight file in memory: copied, because a file that changes under a map kills the process.
 class SafetensorsFile {
  public:
-  /// Errors are Exit::checkpoint. Memory is asked for after the header has proved right, at most the file's
-  /// size.
+  /// Errors are Exit::checkpoint. Memory, at most the file's size, is asked for after the header's checks.
   static SafetensorsFile open(const std::string& path, uint64_t max_bytes = max_weight_bytes,
                               FileCalls& calls = real_files());
 

@@ -293,7 +293,8 @@ TEST_CASE("opening removes what dead writers left and nothing else", "[file]") {
   const std::string leftover = temporary_of(path, dead), held = temporary_of(path, other_dead);
   const std::string own = temporary_of(path, ::getpid()), alive = temporary_of(path, ::getppid());
   for (const std::string& name : {leftover, own, held, alive}) spit(name, "torn");
-  for (const char* name : {".tmp.12a", ".tmp.", ".tmp.0", ".tmp.-1", ".tmp.99999999999", "y.tmp.1"}) {
+  spit(leftover + "a", "not ours");
+  for (const char* name : {".tmp.", ".tmp.0", ".tmp.-1", ".tmp.99999999999", "y.tmp.1"}) {
     spit(path + name, "not ours");
   }
   const int lock = ::open(held.c_str(), O_RDWR | O_CLOEXEC);

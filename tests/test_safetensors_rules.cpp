@@ -63,6 +63,17 @@ TEST_CASE("rule 1: a header has a length, and the file has that many bytes", "[s
   CHECK_THAT(why("version https://git-lfs"), Contains("git-lfs"));
 }
 
+TEST_CASE("the header parser reads no byte that it was not given", "[safetensors]") {
+  const std::string file = file_of(object(plain), 4);
+  const auto from = [&](size_t count) {
+    return refusal(Exit::failed,
+                   [&] { parse_header(std::as_bytes(std::span(file)).first(count), file.size(), "f"); });
+  };
+  CHECK_THAT(from(7), Contains("pass the first 8"));
+  CHECK_THAT(from(file.size() - 5), Contains("pass the first"));
+  CHECK(from(file.size() - 4) == "");
+}
+
 TEST_CASE("rule 2: the header begins with a brace and ends with one and spaces", "[safetensors]") {
   CHECK(why(object(plain) + "     ", 4) == "");
   CHECK(why("{\n \"a\" :\t" + plain.substr(4) + "\r}", 4) == "");
@@ -266,6 +277,11 @@ TEST_CASE("rule 13: a file that is cut while it is read is refused, not mapped",
   spit(calls.path, file_of(object(entry("a", "U8", "[5000]", "[0,5000]")), 5000));
   CHECK_THAT(refusal(Exit::checkpoint, [&] { SafetensorsFile::open(calls.path, 10'000, calls); }),
              Contains("became shorter while it was read"));
+
+  spit(dir / "y", file_of(object(entry("a", "U8", "[5]", "[0,5]")), 5));
+  const SafetensorsFile file = SafetensorsFile::open(dir / "y");
+  std::filesystem::resize_file(dir / "y", 0);
+  CHECK(file.bytes(file.tensors()[0])[4] == std::byte{0x2a});
 }
 
 TEST_CASE("names from a file reach the terminal as printable text", "[safetensors]") {
