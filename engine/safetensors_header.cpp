@@ -238,7 +238,7 @@ std::optional<uint64_t> bytes_of(std::string_view dtype, std::span<const int64_t
 
 uint64_t data_begin(std::span<const std::byte> bytes, uint64_t file_size, std::string_view file) {
   if (file_size < prefix_bytes) refuse(file, "has {} bytes: too short for safetensors", file_size);
-  CHECK(bytes.size() >= prefix_bytes, "data_begin: {} bytes given, pass the first 8", bytes.size());
+  ENSURE(bytes.size() >= prefix_bytes, "data_begin: {} bytes given, pass the first 8", bytes.size());
   uint64_t length = 0;
   for (size_t i = 0; i < prefix_bytes; ++i) length |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
   if (length > max_header_bytes) {
@@ -256,7 +256,7 @@ uint64_t data_begin(std::span<const std::byte> bytes, uint64_t file_size, std::s
 SafetensorsHeader parse_header(std::span<const std::byte> bytes, uint64_t file_size, std::string_view file) {
   SafetensorsHeader header;
   header.data_begin = data_begin(bytes, file_size, file);
-  CHECK(bytes.size() >= header.data_begin, "parse_header: {} bytes given, pass the first {}", bytes.size(),
+  ENSURE(bytes.size() >= header.data_begin, "parse_header: {} bytes given, pass the first {}", bytes.size(),
         header.data_begin);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + prefix_bytes,
                               header.data_begin - prefix_bytes);

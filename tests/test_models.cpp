@@ -1,0 +1,383 @@
+// Networks, recipe and trainer.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "data/synthetic.h"
+#include "engine/checkpoint.h"
+#include "models/diagnostics.h"
+#include "models/knn.h"
+#include "models/linear_probe.h"
+#include "models/trainer.h"
+#include "tests/compare.h"
+
+using namespace stopgrad;
+using namespace stopgrad::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+int64_t count_parameters(const std::function<void(Visitor&)>& visit) {
+  int64_t n = 0;
+  Visitor v;
+  v.parameter = [&](const std::string&, Parameter& p) { n += p.shape.count(); };
+  v.buffer = [](const std::string&, Buffer&) {};
+  v.counter = [](const std::string&, int64_t&) {};
+  visit(v);
+  return n;
+}
+
+Recipe small_recipe() {
+  return parse_recipe(R"(
+    [net]
+    widths = [4, 8]
+    blocks = [1, 1]
+    [projector]
+    widths = [16, 16]
+    [predictor]
+    hidden = 4
+    [train]
+    batch = 16
+    steps = 20
+    [monitor]
+    checkpoint_every = 0
+  )",
+                      "test");
+}
+
+const Dataset& small_set() {
+  static const Dataset set = make_synthetic(64, 8, 3, 5, Split::train);
+  return set;
+}
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / fmt::format("stopgrad_test_{}_{}", getpid(), ++count());
+  Folder() { fs::remove_all(path); }
+  ~Folder() { fs::remove_all(path); }
+  static int& count() {
+    static int n = 0;
+    return n;
+  }
+};
+
+/// All values, momenta, buffers and counters of a model, as bytes.
+std::string state_of(Model& model) {
+  std::string out;
+  auto add = [&](const Tensor& t) { out.append(static_cast<const char*>(t.raw()), t.bytes()); };
+  for (const Tensor& t : {model.slab().values, model.slab().momenta}) add(t);
+  for (const Buffer* b : model.slab().buffers()) add(b->value);
+  for (const auto& [name, n] : model.slab().counters()) out += name + std::to_string(*n);
+  return out;
+}
+
+/// metrics.jsonl without the times.
+std::string metrics_of(const fs::path& folder) {
+  std::ifstream in(folder / "metrics.jsonl");
+  std::string out;
+  for (std::string line; std::getline(in, line);) out += line.substr(0, line.find(",\"seconds\"")) + "\n";
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("parameter counts are the paper's", "[models]") {
+  auto backbone = [](const char* name, bool imagenet_stem) {
+    ResNet net(resnet_config(name, imagenet_stem));
+    return count_parameters([&](Visitor& v) { net.visit("", v); });
+  };
+  CHECK(backbone("resnet18", false) == 11168832);
+  CHECK(backbone("resnet50", true) == 23508032);
+  CHECK(backbone("resnet18", true) == 11689512 - 513000);  // torchvision's, less its classifier
+  CHECK(backbone("resnet34", true) == 21797672 - 513000);
+  auto head = [](MlpConfig c) {
+    MlpHead mlp(c);
+    return count_parameters([&](Visitor& v) { mlp.visit("", v); });
+  };
+  CHECK(head({{512, 2048, 2048}, true, true, false}) == 5246976);
+  CHECK(head({{2048, 2048, 2048, 2048}, true, true, false}) == 12591104);
+  CHECK(head({{2048, 512, 2048}, true, false}) == 2100224);
+}
+
+TEST_CASE("twenty steps equal seven, a resume, and thirteen more, bit for bit", "[trainer]") {
+  for (int64_t threads : {1, 2}) {
+    Recipe recipe = small_recipe();
+    recipe.threads = threads;
+    const Dataset& set = small_set();
+    Folder whole, parts;
+    Model a(recipe, {8, 8, 3});
+    Trainer(a, set, nullptr, whole.path.string()).run({});
+
+    {
+      Model b(recipe, {8, 8, 3});
+      Trainer first(b, set, nullptr, parts.path.string());
+      TrainerEvents events;
+      events.stop = [&] { return first.step() == 7; };
+      CHECK(first.run(events) == RunEnd::stopped);
+      first.train_step();  // steps after the checkpoint are forgotten
+    }
+    std::ofstream(parts.path / "metrics.jsonl", std::ios::app) << "{\"step\":7,\"lost\":true}\n";
+    Model c(recipe, {8, 8, 3});
+    Trainer second(c, set, nullptr, parts.path.string());
+    second.resume(latest_checkpoint(parts.path.string()));
+    CHECK(second.step() == 7);
+    CHECK(second.run({}) == RunEnd::finished);
+    CHECK(state_of(a) == state_of(c));
+    CHECK(metrics_of(whole.path) == metrics_of(parts.path));
+  }
+}
+
+TEST_CASE("resume refuses another recipe, another set and a file that is no checkpoint", "[trainer]") {
+  Folder folder;
+  Recipe recipe = small_recipe();
+  recipe.steps = 2;
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, folder.path.string());
+  trainer.run({});
+  const std::string path = latest_checkpoint(folder.path.string());
+  Recipe other = recipe;
+  other.base_rate = 0.1;
+  Model second(other, {8, 8, 3});
+  CHECK_THROWS_WITH(Trainer(second, small_set(), nullptr, "").resume(path),
+                    Catch::Contains("another recipe"));
+  Dataset fewer = small_set();
+  fewer.keep_first(32);
+  Model third(recipe, {8, 8, 3});
+  CHECK_THROWS_WITH(Trainer(third, fewer, nullptr, "").resume(path), Catch::Contains("32"));
+  const std::string exported = (folder.path / "weights.safetensors").string();
+  export_weights(exported, [&](Visitor& v) { model.method().visit_backbone(v); }, {});
+  CHECK_THROWS_WITH(Trainer(third, small_set(), nullptr, "").resume(exported), Catch::Contains("recipe"));
+  Recipe wider = recipe;
+  wider.widths = {4, 12};
+  Model fourth(wider, {8, 8, 3});
+  CHECK_THROWS_WITH(load_checkpoint(path, fourth.slab(), true),
+                    Catch::Contains("encoder.layer2.0.conv1.weight") && Catch::Contains("[12,4,3,3]"));
+}
+
+TEST_CASE("a torn newest checkpoint is passed over", "[trainer]") {
+  Folder folder;
+  Recipe recipe = small_recipe();
+  recipe.epochs = 3;
+  recipe.checkpoint_every = 1;
+  recipe.keep_checkpoints = 2;
+  Model model(recipe, {8, 8, 3});
+  Trainer(model, small_set(), nullptr, folder.path.string()).run({});
+  const std::string newest = latest_checkpoint(folder.path.string());
+  CHECK_THAT(newest, Catch::EndsWith("checkpoint-000012.safetensors"));
+  fs::resize_file(newest, 100);
+  CHECK_THAT(latest_checkpoint(folder.path.string()), Catch::EndsWith("checkpoint-000008.safetensors"));
+  CHECK_FALSE(fs::exists(folder.path / "checkpoint-000004.safetensors"));
+}
+
+TEST_CASE("from the third step on a training step asks the system for no memory", "[trainer]") {
+  Model model(small_recipe(), {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  for (int i = 0; i < 2; ++i) trainer.train_step();
+  const PoolStats step = model.step_memory().stats(), permanent = model.permanent().stats();
+  const size_t scratch = model.device().cpu->scratch_bytes();
+  for (int i = 0; i < 5; ++i) trainer.train_step();
+  CHECK(model.step_memory().stats().system_bytes == step.system_bytes);
+  CHECK(model.step_memory().stats().live_bytes == step.live_bytes);
+  CHECK(model.permanent().stats().allocations == permanent.allocations);
+  CHECK(model.device().cpu->scratch_bytes() == scratch);
+}
+
+TEST_CASE("without the wall the representation collapses, with it it does not", "[trainer]") {
+  Recipe recipe = small_recipe();
+  recipe.widths = {8, 16};
+  recipe.projector = {32, 32};
+  recipe.predictor_hidden = 8;
+  recipe.batch = 32;
+  recipe.steps = 150;
+  recipe.base_rate = 1.6;
+  double spread[2], rank[2];
+  for (bool wall : {false, true}) {
+    recipe.stop_gradient = wall;
+    Model model(recipe, {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, "");
+    StepReport last;
+    for (int i = 0; i < recipe.steps; ++i) last = trainer.train_step();
+    spread[wall] = last.spread;
+    rank[wall] = *last.rank;
+  }
+  CHECK(spread[1] > 0.9);
+  CHECK(spread[0] < 0.7);
+  CHECK(rank[0] < 0.5 * rank[1]);
+}
+
+TEST_CASE("collapse raises the alarm, and ends the run when asked to", "[trainer]") {
+  Recipe recipe = small_recipe();
+  recipe.stop_gradient = false;
+  recipe.base_rate = 2;
+  recipe.steps = 300;
+  recipe.fail_on_collapse = true;
+  recipe.collapse_spread = 0.8;
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  std::string heard;
+  TrainerEvents events;
+  events.alarm = [&](const std::string& text) { heard = text; };
+  CHECK(trainer.run(events) == RunEnd::collapsed);
+  CHECK_THAT(heard, Catch::Contains("collapse") && Catch::Contains("stop_gradient = false"));
+}
+
+TEST_CASE("a loss that is not finite ends the run with its own exit code", "[trainer]") {
+  Recipe recipe = small_recipe();
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  model.slab().values.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  try {
+    trainer.train_step();
+    FAIL("went on with NaN");
+  } catch (const Error& e) {
+    CHECK(e.code() == Exit::diverged);
+    CHECK_THAT(e.what(), Catch::Contains("step 0"));
+  }
+}
+
+TEST_CASE("a checkpoint brings back every value in PyTorch's shapes", "[checkpoint]") {
+  Folder folder;
+  fs::create_directories(folder.path);
+  const std::string path = (folder.path / "c.safetensors").string();
+  Model a(small_recipe(), {8, 8, 3}), b(small_recipe(), {8, 8, 3});
+  Trainer(a, small_set(), nullptr, "").train_step();
+  save_checkpoint(path, a.slab(), {{"key", "value"}});
+  CHECK(state_of(a) != state_of(b));
+  CHECK(load_checkpoint(path, b.slab(), true).at("key") == "value");
+  CHECK(state_of(a) == state_of(b));
+}
+
+TEST_CASE("meters tell health, collapse and collapse onto few directions apart", "[diagnostics]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  constexpr int n = 256, d = 64;
+  std::vector<float> noise = random<float>(n * d, 3), same(n * d), code(n * d);
+  for (size_t i = 0; i < same.size(); ++i) {
+    same[i] = 1 + 1e-4f * noise[i];
+    code[i] = noise[i / d * d] > 0 ? 1.0f : -1.0f;  // one bit per row, the same in all channels
+  }
+  const Tensor healthy = Tensor::of(pool, {n, d}, noise), collapsed = Tensor::of(pool, {n, d}, same);
+  const Tensor one_bit = Tensor::of(pool, {n, d}, code);
+  CHECK(spread_of(healthy) > 0.98);
+  CHECK(effective_rank(healthy) > 55);
+  CHECK(spread_of(collapsed) < 0.01);
+  CHECK(spread_of(one_bit) > 0.95);      // the spread is fooled
+  CHECK(effective_rank(one_bit) < 1.1);  // the rank is not
+}
+
+TEST_CASE("kNN votes as the golden vector says", "[knn]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  std::vector<float> bank;
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 4; ++j) bank.push_back(std::cos(2 - .6f * i + .8f * j));
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 4; ++j) bank.push_back(std::cos(.5f + 1.1f * i - .9f * j));
+  const Tensor b = Tensor::of(pool, {6, 4}, bank), q = Tensor::of<float>(pool, {1, 4}, {.3f, -.2f, .9f, .1f});
+  const std::vector<int32_t> labels = {0, 1, 0, 1, 1, 0};
+  const Neighbours near = nearest_neighbours(b, q, 4);
+  const float want[] = {.593486f, .296269f, .187622f, -.395399f};
+  const int32_t want_labels[] = {1, 0, 1, 0};
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK(near.similarity[i] == Approx(want[i]).margin(2e-6));
+    CHECK(labels[static_cast<size_t>(near.index[i])] == want_labels[i]);
+  }
+  CHECK(knn_predict(b, labels, q, 4, 0.1) == std::vector<int32_t>{1});
+  CHECK(nearest_neighbours(b, q, 100).k == 6);
+}
+
+TEST_CASE("a linear probe separates what is separable and leaves noise at chance", "[probe]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  std::vector<float> x = random<float>(400 * 8, 2);
+  std::vector<int32_t> labels(400), random_labels(400);
+  for (size_t i = 0; i < 400; ++i) {
+    labels[i] = static_cast<int32_t>(i % 4);
+    x[i * 8 + i % 4] += 4;
+    random_labels[i] =
+        static_cast<int32_t>(philox(1, Purpose::test, static_cast<uint32_t>(i), 9, 0, 0).v[0] % 4);
+  }
+  const Tensor t = Tensor::of(pool, {400, 8}, x);
+  const LinearProbeOptions options{.epochs = 20, .batch = 50};
+  CHECK(linear_probe(t.rows(0, 300), {labels.begin(), labels.begin() + 300}, t.rows(300, 400),
+                     {labels.begin() + 300, labels.end()}, 4, options)
+            .test_accuracy == 100);
+  CHECK(linear_probe(t.rows(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.rows(300, 400),
+                     {random_labels.begin() + 300, random_labels.end()}, 4, options)
+            .test_accuracy < 50);
+}
+
+TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {
+  Recipe r = small_recipe();
+  set_key(r, "augment.preset=cifar");
+  set_key(r, "augment.scale=[0.3, 0.9]");
+  set_key(r, "data.set=folder:a \"quoted\" name");
+  set_key(r, "train.base_rate=1e-3");
+  const std::string text = to_toml(r);
+  CHECK(to_toml(parse_recipe(text, "again")) == text);
+  CHECK_THAT(text, Catch::Contains("scale = [0.3, 0.9]") && Catch::Contains("base_rate = 0.001"));
+}
+
+TEST_CASE("recipe errors name file, line, key and the nearest known key", "[recipe]") {
+  auto refused = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    try {
+      check_recipe(parse_recipe(text, "r.toml"));
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(e.code() == Exit::config);
+      CHECK_THAT(e.what(), Catch::Contains(part));
+    }
+  };
+  refused("[train]\nbatsh = 64", "r.toml:2");
+  refused("[train]\nbatsh = 64", "train.batch");
+  refused("[trian]\nbatch = 64", "train.batch");
+  refused("batch = 64", "batch");
+  refused("[train]\nbatch = \"64\"", "whole number");
+  refused("[train]\nbatch = 1", "train.batch = 1");
+  refused("[train]\nprecision = \"bf17\"", "bf16");
+  refused("[train]\nbatch = ", "r.toml:2");
+  refused("[net]\nblocks = [1, 1]", "net.blocks");
+  refused("[augment]\nscale = [0.9, 0.2]", "augment.scale");
+  refused("[augment]\nscale = [0.9]", "2 numbers");
+  refused("[train]\nsteps = 0", "train.steps");
+  Recipe r;
+  CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
+  CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"), Catch::Contains("nonsense.key"));
+}
+
+TEST_CASE("a batch too small for batch norm says what to do", "[models]") {
+  Recipe recipe = small_recipe();
+  recipe.backbone = "mlp";
+  recipe.widths = {8};
+  Model model(recipe, {8, 8, 3});
+  Tape tape;
+  const Tensor views(model.step_memory(), {2, 1, 8, 8, 3}, DType::f32);
+  CHECK_THROWS_WITH(model.method().loss(tape, views), Catch::Contains("batch of at least 2"));
+}
+
+TEST_CASE("the cosine schedule starts at the base, ends near zero, and warms up first", "[optimizer]") {
+  const CosineSchedule plain{0.06, 100};
+  CHECK(plain.at(0) == 0.06);
+  CHECK(plain.at(50) == Approx(0.03));
+  CHECK(plain.at(99) / 0.06 == Approx(2.467e-4).epsilon(1e-3));
+  const CosineSchedule warm{1.0, 110, 10};
+  CHECK(warm.at(0) == 0);
+  CHECK(warm.at(5) == Approx(0.5));
+  CHECK(warm.at(10) == 1);
+  CHECK(scaled_rate(0.03, 512) == Approx(0.06));
+}
+
+TEST_CASE("the predictor's rate does not decay, the others' does", "[trainer]") {
+  Recipe recipe = small_recipe();
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  StepReport last;
+  for (int i = 0; i < 20; ++i) last = trainer.train_step();
+  CHECK(last.predictor_rate == Approx(scaled_rate(recipe.base_rate, recipe.batch)));
+  CHECK(last.rate < 0.01 * last.predictor_rate);
+  for (const Parameter* p : model.slab().parameters())
+    CHECK(p->fixed_rate == p->name.starts_with("predictor."));
+}
