@@ -257,7 +257,7 @@ SafetensorsHeader parse_header(std::span<const std::byte> bytes, uint64_t file_s
   SafetensorsHeader header;
   header.data_begin = data_begin(bytes, file_size, file);
   ENSURE(bytes.size() >= header.data_begin, "parse_header: {} bytes given, pass the first {}", bytes.size(),
-        header.data_begin);
+         header.data_begin);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + prefix_bytes,
                               header.data_begin - prefix_bytes);
   check_text(text, file);

@@ -22,7 +22,7 @@ struct Recipe {
   std::string stem = "cifar";
   std::string conv_init = "fan_out";
   int64_t stem_stride = 2;
-  std::vector<int64_t> widths = {32, 64, 128}, blocks = {1, 1, 1};
+  std::vector<int64_t> widths = {16, 32, 64}, blocks = {1, 1, 1};
   bool zero_gamma = false;
   // [projector]
   std::vector<int64_t> projector = {256, 256};
@@ -36,8 +36,8 @@ struct Recipe {
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;
   // [train]
-  int64_t batch = 128, epochs = 0, steps = 2000;
-  double base_rate = 0.2, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
+  int64_t batch = 128, epochs = 0, steps = 1200;
+  double base_rate = 1.0, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
   std::string schedule = "step", precision = "float32";
   int64_t seed = 0, threads = 0;
   // [monitor]

@@ -41,6 +41,14 @@ ValueSummary summarise(std::span<const std::byte> bytes) {
   return s;
 }
 
+/// Names that a shell would take as one word stay as they are; others are quoted.
+std::string plain(const std::string& name) {
+  const bool simple =
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") ==
+      std::string::npos;
+  return simple && !name.empty() && name.size() <= 80 ? name : printable(name);
+}
+
 std::string values_text(const SafetensorsFile& file, const TensorInfo& t) {
   ValueSummary s;
   const auto bytes = file.bytes(t);
@@ -63,14 +71,14 @@ int run_inspect(const InspectOptions& o) {
   const SafetensorsFile file = SafetensorsFile::open(o.file);
   for (const auto& [key, value] : file.metadata()) {
     if (key == "stopgrad.recipe" && o.metadata) fmt::print("{}:\n{}", key, value);
-    else fmt::print("{} = {}\n", printable(key), printable(value));
+    else fmt::print("{} = {}\n", plain(key), plain(value));
   }
   int64_t elements = 0;
   for (const TensorInfo& t : file.tensors()) {
     int64_t count = 1;
     for (int64_t d : t.shape) count *= d;
     elements += count;
-    const std::string line = fmt::format("{:<52} {:<5} {:<18}", printable(t.name), t.dtype,
+    const std::string line = fmt::format("{:<52} {:<5} {:<18}", plain(t.name), t.dtype,
                                          fmt::format("[{}]", fmt::join(t.shape, ",")));
     fmt::print("{} {}\n", line, o.names_only ? "" : values_text(file, t));
   }

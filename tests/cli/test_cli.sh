@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# The program as a user meets it: every subcommand, exit codes, a killed run that goes on bit for bit.
+#   test_cli.sh PATH_TO_SIMSIAM
+set -uo pipefail
+simsiam=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+passed=0 failed=0
+
+check() {  # check NAME COMMAND...: the command must succeed
+  local name=$1; shift
+  if "$@" >out.txt 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $name"; tail -5 out.txt; fi
+}
+exits() {  # exits CODE TEXT COMMAND...: the exit code, and a text in what it says
+  local code=$1 text=$2; shift 2
+  timeout 60 "$@" >out.txt 2>&1
+  local got=$?
+  if [ $got -eq "$code" ] && grep -qiF -- "$text" out.txt; then passed=$((passed + 1))
+  else failed=$((failed + 1)); echo "FAILED: expected exit $code and '$text', got $got from: $*"; tail -5 out.txt; fi
+}
+body() { local n; n=$(od -An -tu8 -N8 "$1"); tail -c +$((n + 9)) "$1" | sha256sum; }
+metrics() { sed 's/,"seconds".*//' "$1/metrics.jsonl"; }
+
+cat >toy.toml <<'T'
+[data]
+set = "synthetic:64"
+image_size = 8
+[augment]
+preset = "cifar"
+[net]
+widths = [4, 8]
+blocks = [1, 1]
+[projector]
+widths = [16, 16]
+[predictor]
+hidden = 4
+[train]
+batch = 16
+steps = 40
+base_rate = 0.2
+T
+
+check "help" "$simsiam" --help
+check "version" "$simsiam" --version
+check "info" "$simsiam" info
+check "default recipe is a recipe" bash -c "'$simsiam' info --recipe > default.toml && '$simsiam' augment default.toml --data synthetic:16 --set augment.preset=cifar --out v.png"
+check "train" "$simsiam" train toy.toml --out whole --quiet
+
+# A run that is killed goes on where its last checkpoint stands, and ends with the same bits.
+"$simsiam" train toy.toml --out parts --quiet --set monitor.keep_checkpoints=3 >/dev/null 2>&1 &
+victim=$!
+for _ in $(seq 200); do ls parts/checkpoint-*.safetensors >/dev/null 2>&1 && break; sleep 0.02; done
+kill -KILL $victim 2>/dev/null
+wait $victim 2>/dev/null
+check "resume after SIGKILL" "$simsiam" train toy.toml --out parts --resume auto --quiet
+check "same weights and momenta" test "$(body whole/checkpoint-000040.safetensors)" = "$(body parts/checkpoint-000040.safetensors)"
+check "same metrics" test "$(metrics whole)" = "$(metrics parts)"
+exits 2 "holds a run already" "$simsiam" train toy.toml --out whole --quiet
+check "one thread and two give what one gave" bash -c "'$simsiam' train toy.toml --out again --quiet && cmp <(sed 's/,\"seconds\".*//' whole/metrics.jsonl) <(sed 's/,\"seconds\".*//' again/metrics.jsonl)"
+
+"$simsiam" train toy.toml --out term --quiet --set train.steps=100000 >/dev/null 2>&1 &
+victim=$!
+for _ in $(seq 200); do [ -s term/metrics.jsonl ] && break; sleep 0.02; done
+kill -TERM $victim
+wait $victim
+check "SIGTERM exits with 143" test $? -eq 143
+check "SIGTERM leaves a checkpoint" bash -c 'ls term/checkpoint-*.safetensors'
+
+last=whole/checkpoint-000040.safetensors
+check "eval" bash -c "'$simsiam' eval $last --json --baselines --robust --linear-epochs 2 | grep -q '\"backbone_unchanged\":true'"
+check "features" "$simsiam" features $last --out f.safetensors --page n.html --queries 2 --neighbours 3
+check "features can be inspected" bash -c "'$simsiam' inspect f.safetensors | grep -q 'features .*F32 .*\[64,8\]'"
+check "inspect" bash -c "'$simsiam' inspect $last --recipe | grep -q 'encoder.layer1.0.conv1.weight'"
+check "export" "$simsiam" export $last --out backbone.safetensors
+check "export has torchvision's names" bash -c "'$simsiam' inspect backbone.safetensors --names | grep -q '^layer2.0.downsample.1.num_batches_tracked *I64'"
+check "augment page" "$simsiam" augment toy.toml --out views.html --images 2 --views 2
+check "graph as text shows the walls" bash -c "[ \$('$simsiam' graph toy.toml | grep -c detach) -eq 2 ]"
+check "graph without the wall shows none" bash -c "[ \$('$simsiam' graph toy.toml --no-wall | grep -c detach) -eq 0 ]"
+check "graph as svg, dot, json" bash -c "'$simsiam' graph toy.toml --out g.svg && '$simsiam' graph toy.toml --out g.dot && '$simsiam' graph toy.toml --out g.json && grep -q '<svg' g.svg"
+check "demo" "$simsiam" demo toy.toml --out demo --quiet
+check "demo's summary" bash -c "grep -q robust_knn_trained demo/summary.json && [ -s demo/curves.html ] && [ -s demo/graph.svg ]"
+check "recipes that ship are recipes" bash -c "for r in '$root'/tools/recipes/*.toml; do '$simsiam' graph \"\$r\" --data synthetic:64 --set augment.preset=cifar --set data.image_size=32 --set train.batch=4 >/dev/null || exit 1; done"
+
+exits 2 "subcommand" "$simsiam"
+exits 2 "--nonsense" "$simsiam" train --nonsense
+exits 3 "train.batch" "$simsiam" train toy.toml --set train.batsh=3 --out e
+exits 3 "did you mean" "$simsiam" train toy.toml --set net.backbone=resnet19 --out e
+exits 3 "train.batch = 1" "$simsiam" train toy.toml --set train.batch=1 --out e
+exits 3 "cannot read the recipe" "$simsiam" train none.toml
+exits 4 "nowhere" "$simsiam" train toy.toml --data cifar10:nowhere --out e
+head -c 1000 /dev/urandom >bad.idx
+exits 4 "bad.idx" "$simsiam" train toy.toml --data idx:bad.idx --out e
+head -c 500 $last >torn.safetensors
+exits 5 "torn.safetensors" "$simsiam" eval torn.safetensors
+exits 5 "f.safetensors" "$simsiam" eval f.safetensors
+exits 5 "another recipe" "$simsiam" train toy.toml --set train.decay=0.1 --out whole --resume auto --quiet
+# A disk that is full: files may not grow past 8 KiB.
+exits 9 "features.safetensors" bash -c "trap '' XFSZ; ulimit -f 8; exec '$simsiam' features $last --data synthetic:2000 --out features.safetensors --page n.html"
+check "nothing half-written stays" bash -c "! ls features.safetensors* 2>/dev/null"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
