@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Writes docs/gradient_path.md and its pictures from the tape of one real step. Run after a build in build/release.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+simsiam=build/release/tools/simsiam
+recipe=(--data synthetic:64 --set data.image_size=8 augment.preset=cifar net.backbone=mlp net.widths="[32]"
+        projector.widths="[16, 16]" predictor.hidden=4 train.batch=16)
+$simsiam graph "${recipe[@]}" --out docs/gradient_path.svg 2>/dev/null
+$simsiam graph "${recipe[@]}" --no-wall --out docs/gradient_path_no_wall.svg 2>/dev/null
+{
+  cat <<'T'
+# The gradient path
+
+One step of SimSiam as the engine recorded it, made by `tools/make_gradient_path.sh` from the real tape: an MLP backbone,
+projector and predictor, 16 pairs of views. A filled dot means that a gradient arrived; `|∇|` is its norm.
+
+![one step of SimSiam](gradient_path.svg)
+
+Read it like this. Both views go through the *same* encoder f and predictor h: the second view finds the leaves of the
+parameters that the first one put on the tape, and gradients of both add up there. Each z is used twice: as the input of
+the predictor, where the gradient may pass, and as the target of the other view, where `detach` stands. The loss is asked
+for the gradient of p only; for the target it is handed no memory to write to.
+
+T
+  echo '```'
+  $simsiam graph "${recipe[@]}" 2>/dev/null
+  echo '```'
+  cat <<'T'
+
+## The wall removed
+
+![the same step without the wall](gradient_path_no_wall.svg)
+
+Now both factors of the cosine may move towards each other, and the shortest way to agree is to say the same for every
+image: the loss runs to -1, the spread of z to 0 (`tools/demo.sh` shows it; the paper's figure 2). The number printed as
+the loss is the same in both cases: the wall changes the gradient and nothing else. That is also why a forgotten wall
+hides so well, and why `tests/test_wall.cpp` tests it in five ways.
+
+```
+T
+  $simsiam graph "${recipe[@]}" --no-wall 2>/dev/null
+  echo '```'
+  cat <<'T'
+
+## In forty lines
+
+`docs/wall_example.cpp` is the smallest case that can be checked by hand; it prints this:
+
+```
+T
+  build/release/tools/wall_example
+  echo '```'
+} > docs/gradient_path.md
