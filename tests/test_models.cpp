@@ -156,6 +156,23 @@ TEST_CASE("resume refuses another recipe, another set and a file that is no chec
                     Catch::Contains("encoder.layer2.0.conv1.weight") && Catch::Contains("[12,4,3,3]"));
 }
 
+TEST_CASE("bf16 trains as float does, within its rounding", "[trainer]") {
+  Recipe recipe = small_recipe();
+  std::vector<double> loss[2];
+  for (bool half : {false, true}) {
+    recipe.precision = half ? "bf16" : "float32";
+    Model model(recipe, {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, "");
+    for (int i = 0; i < 20; ++i) loss[half].push_back(trainer.train_step().loss);
+    for (const Parameter* p : model.slab().parameters())  // what operations read is the rounded master weight
+      if (half) CHECK(float(p->compute.data<bf16>()[0]) == float(bf16(p->value.data<float>()[0])));
+  }
+  // Each step adds noise of one bf16 spacing (1/128) to a loss that moves by tenths.
+  for (size_t i = 0; i < 20; ++i)
+    CHECK(std::abs(loss[0][i] - loss[1][i]) < (1 + 0.5 * static_cast<double>(i)) / 128);
+  CHECK(loss[1].back() < loss[1].front() - 0.1);
+}
+
 TEST_CASE("a torn newest checkpoint is passed over", "[trainer]") {
   Folder folder;
   Recipe recipe = small_recipe();

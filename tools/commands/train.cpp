@@ -3,6 +3,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "kernels/cpu_features.h"
 #include "models/features.h"
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
@@ -39,6 +40,7 @@ int exit_code_of(RunEnd end) {
 
 int run_train(const TrainOptions& o) {
   const Recipe recipe = o.recipe.load();
+  if (recipe.precision == "bf16") cpu::require_fast_bf16();
   const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
   Model model(recipe, {train.height, train.width, train.channels});
   Trainer trainer(model, train, &test, o.out);
