@@ -42,6 +42,7 @@ Recipe small_recipe() {
     [train]
     batch = 16
     steps = 20
+    base_rate = 1.0
     [monitor]
     checkpoint_every = 0
   )",
