@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Breaks the gradient path in one place at a time and expects the tests to notice. A mutant that survives is a hole in
-# the tests. Works on a copy; run outside CI (about half a minute per mutant).
+# the tests. Works on a copy; run outside CI (ten seconds to half a minute per mutant).
 #   tests/mutants.sh [first [last]]
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ mutants=(
   "models/simsiam.cpp|s/.groups = static_cast<int>(count)/.groups = 1/|batch norm statistics over both views"
   "engine/ops/detach.cpp|s/return x.tape->record_wall(x)/return x/|detach does nothing"
   "engine/tape.cpp|s/if (!recording()) return {x.value, this, -1};\$/return x;/|the wall is not recorded"
-  "engine/tape.cpp|s/.wall = true}/.wants_grad = true, .wall = true}/|something is recorded that wants a gradient behind the wall"
+  "engine/tape.cpp|s/.wall = true}/.wall = true, .wants_grad = true}/|the wall asks for a gradient"
   "engine/tape.cpp|s/accumulate = whole.complete \|\| overlaps.*/accumulate = false;/|gradients overwrite each other"
   "engine/tape.cpp|s/whole.complete = std::exchange(p->has_grad, true);/p->has_grad = true;/|the second view's parameter gradient replaces the first's"
   "engine/tape.cpp|s/  fill_rest_with_zero(g);/  g.complete = true;/|rows that nobody wrote stay garbage"
@@ -36,7 +36,7 @@ mutants=(
   "engine/optimizer.cpp|s/range.fixed_rate ? 1 : 0/range.fixed_rate ? 0 : 0/|the predictor's rate decays"
   "engine/optimizer.cpp|s/0.5 \* (1 + std::cos/0.5 * (1 - std::cos/|the cosine runs backwards"
   "kernels/cosine_loss.cpp|s/const A scale = \*c.dloss \/ static_cast<A>(int64_t{c.pairs} \* c.rows)/const A scale = *c.dloss \/ static_cast<A>(c.rows)/|the half is forgotten"
-  "kernels/cosine_loss.cpp|s/: c \* inv_u \* inv_u \* cosine/: 0/|the part along p is not removed"
+  "kernels/cosine_loss.cpp|s/: c \* inv_u \* inv_u \* cosine/: -c * inv_u * inv_u * cosine/|the part along p has the wrong sign"
   "kernels/sgd.cpp|s/c.momentum \* c.momentum_buffer/0 * c.momentum_buffer/|no momentum"
   "models/mlp_head.cpp|s/p.trainable = false/p.trainable = true/|the fixed predictor learns"
 )
