@@ -36,8 +36,8 @@ struct Recipe {
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;
   // [train]
-  int64_t batch = 128, epochs = 0, steps = 500;
-  double base_rate = 2.0, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
+  int64_t batch = 128, epochs = 0, steps = 1200;
+  double base_rate = 1.0, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
   std::string schedule = "step", precision = "float32";
   int64_t seed = 0, threads = 0;
   // [monitor]
