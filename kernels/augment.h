@@ -44,5 +44,9 @@ namespace cpu {
 template <class T>
 void run(const Augment<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const Augment<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

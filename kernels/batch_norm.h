@@ -67,5 +67,13 @@ void run(const BatchNormInference<T>&, Context&);
 template <class T>
 void run(const BatchNormBackward<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const BatchNormForward<T>&, Context&);
+template <class T>
+void run(const BatchNormInference<T>&, Context&);
+template <class T>
+void run(const BatchNormBackward<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -41,3 +41,7 @@ class Context {
 };
 
 }  // namespace stopgrad::cpu
+
+namespace stopgrad::cuda {
+class Context;  // kernels/cuda_context.h
+}

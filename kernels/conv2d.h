@@ -52,5 +52,13 @@ void run(const ConvBackwardInput<T>&, Context&);
 template <class T>
 void run(const ConvBackwardWeight<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const ConvForward<T>&, Context&);
+template <class T>
+void run(const ConvBackwardInput<T>&, Context&);
+template <class T>
+void run(const ConvBackwardWeight<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -40,5 +40,11 @@ void run(const CosineLossForward<T>&, Context&);
 template <class T>
 void run(const CosineLossBackward<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const CosineLossForward<T>&, Context&);
+template <class T>
+void run(const CosineLossBackward<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -72,5 +72,19 @@ void run(const Cast<From, To>&, Context&);
 template <class T>
 void run(const Fill<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const Add<T>&, Context&);
+template <class T>
+void run(const Scale<T>&, Context&);
+template <class T>
+void run(const ReluForward<T>&, Context&);
+template <class T>
+void run(const ReluBackward<T>&, Context&);
+template <class From, class To>
+void run(const Cast<From, To>&, Context&);
+template <class T>
+void run(const Fill<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -21,5 +21,9 @@ namespace cpu {
 template <class T, class Out>
 void run(const Gemm<T, Out>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T, class Out>
+void run(const Gemm<T, Out>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -32,5 +32,11 @@ void run(const NormalizeForward<T>&, Context&);
 template <class T>
 void run(const NormalizeBackward<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const NormalizeForward<T>&, Context&);
+template <class T>
+void run(const NormalizeBackward<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -4,11 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#if defined(__CUDACC__) || defined(STOPGRAD_EMULATE)
-#define STOPGRAD_HOST_DEVICE __host__ __device__
-#else
-#define STOPGRAD_HOST_DEVICE
-#endif
+#include "kernels/host_device.h"
 
 namespace stopgrad {
 

@@ -55,5 +55,15 @@ void run(const AveragePoolForward<T>&, Context&);
 template <class T>
 void run(const AveragePoolBackward<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const MaxPoolForward<T>&, Context&);
+template <class T>
+void run(const MaxPoolBackward<T>&, Context&);
+template <class T>
+void run(const AveragePoolForward<T>&, Context&);
+template <class T>
+void run(const AveragePoolBackward<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -45,5 +45,13 @@ void run(const ColumnSum<T>&, Context&);
 template <class T>
 void run(const UnitRowStatistics<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const Summary<T>&, Context&);
+template <class T>
+void run(const ColumnSum<T>&, Context&);
+template <class T>
+void run(const UnitRowStatistics<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -35,5 +35,11 @@ void run(const SgdStep<T>&, Context&);
 template <class T>
 void run(const MovingAverage<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const SgdStep<T>&, Context&);
+template <class T>
+void run(const MovingAverage<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -64,5 +64,15 @@ void run(const SoftmaxSimilarityForward<T>&, Context&);
 template <class T>
 void run(const SoftmaxSimilarityBackward<T>&, Context&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void run(const CrossEntropyForward<T>&, Context&);
+template <class T>
+void run(const CrossEntropyBackward<T>&, Context&);
+template <class T>
+void run(const SoftmaxSimilarityForward<T>&, Context&);
+template <class T>
+void run(const SoftmaxSimilarityBackward<T>&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

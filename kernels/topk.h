@@ -22,5 +22,8 @@ struct TopK {
 namespace cpu {
 void run(const TopK&, Context&);
 }  // namespace cpu
+namespace cuda {
+void run(const TopK&, Context&);
+}  // namespace cuda
 
 }  // namespace stopgrad

@@ -102,13 +102,11 @@ inline double largest(const V& values, double if_empty = 0) {
   return worst;
 }
 
-/// Forward and backward against the reference. The tolerances' scales are what rounding errors are relative
-/// to: an error of the mean is relative to |x|, and 1 / std makes it an error of xhat.
+/// Outputs of forward and backward against the reference. The tolerances' scales are what rounding errors are
+/// relative to: an error of the mean is relative to |x|, and 1 / std makes it an error of xhat.
 template <class T>
-void check_against_reference(Layer<T>& layer, cpu::Context& context) {
+void check_outputs(const Layer<T>& layer) {
   using A = Acc<T>;
-  layer.forward(context);
-  layer.backward(context);
   const reference::BatchNorm want = layer.reference();
   const auto gradients = want.backward(doubles(layer.dy), doubles(layer.y));
   const double n = layer.rows, rstd = largest(want.rstd()), gamma = largest(layer.gamma, 1);
@@ -126,6 +124,13 @@ void check_against_reference(Layer<T>& layer, cpu::Context& context) {
   check("dgamma", layer.dgamma, gradients.dgamma, Tolerance<A>{n * layer.groups, dy * spread});
   check("dbeta", layer.dbeta, gradients.dbeta, Tolerance<A>{n * layer.groups, dy});
   if (!layer.residual.empty()) CHECK(doubles(layer.dresidual) == gradients.dresidual);
+}
+
+template <class T>
+void check_against_reference(Layer<T>& layer, cpu::Context& context) {
+  layer.forward(context);
+  layer.backward(context);
+  check_outputs(layer);
 }
 
 }  // namespace stopgrad::test::norm

@@ -1,0 +1,119 @@
+#pragma once
+// How the CUDA schedules of batch norm walk a matrix: a thread keeps its P channels and steps down the rows,
+// so what belongs to a channel stays in registers.
+#include "kernels/cuda_support.cuh"
+
+namespace stopgrad::cuda::norm {
+
+inline constexpr int kThreads = 256;
+/// Blocks on a processor at a time, at least: four rows of 16 bytes per thread in flight are 48 KiB, enough
+/// to keep memory busy, and 80 registers per thread are enough not to spill.
+inline constexpr int kBlocks = 3;
+
+/// A block has tx * ty = 256 threads: tx of them side by side over P channels each, ty over the rows of its
+/// part. Shapes alone decide, so the order of a sum depends on nothing else.
+struct Tiles {
+  int tx, ty;
+  int tiles;       // across the channels
+  int part_rows;   // a power of two
+  int parts;       // of a group
+  int per_thread;  // P
+
+  Tiles(int groups, int rows, int channels, int per_thread) : tx(1), per_thread(per_thread) {
+    const int columns = static_cast<int>(divide_up(channels, per_thread));
+    while (tx < 32 && tx < columns) tx *= 2;
+    ty = kThreads / tx;
+    tiles = static_cast<int>(divide_up(columns, tx));
+    // Enough blocks to fill a large device several times, but parts worth starting a block for.
+    for (part_rows = 4 * ty; divide_up(rows, part_rows) * tiles * groups > 1024;) part_rows *= 2;
+    parts = static_cast<int>(divide_up(rows, part_rows));
+  }
+  dim3 grid(int groups) const {
+    return {static_cast<unsigned>(tiles), static_cast<unsigned>(parts), static_cast<unsigned>(groups)};
+  }
+  dim3 block() const { return {static_cast<unsigned>(tx), static_cast<unsigned>(ty), 1}; }
+};
+
+/// The rows of one thread, in a kernel launched with Tiles: f(element) is called with the offset of the first
+/// of its P channels, from the first row or, `backwards`, from the last.
+template <bool backwards, class F>
+__device__ __forceinline__ void for_each_row(int rows, int channels, int part_rows, int first_channel, F f) {
+  const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
+  const int step = static_cast<int>(blockDim.y), row = begin + static_cast<int>(threadIdx.y);
+  int count = (end - row + step - 1) / step;  // none or less where the part has fewer rows than the block
+  int64_t at = (int64_t{blockIdx.z} * rows + row) * channels + first_channel,
+          stride = int64_t{step} * channels;
+  if (backwards) {
+    at += (count - 1) * stride;
+    stride = -stride;
+  }
+#pragma unroll 4
+  for (; count > 0; --count, at += stride) f(at);
+}
+
+/// P elements of a row, as float.
+template <int P, class T>
+__device__ __forceinline__ void load(const T* at, float (&out)[P]) {
+  if constexpr (P == 1) {
+    out[0] = to_float(*at);
+  } else {
+    const auto pack = *reinterpret_cast<const Pack<T>*>(at);
+#pragma unroll
+    for (int k = 0; k < P; ++k) out[k] = to_float(pack.v[k]);
+  }
+}
+
+template <int P, class T>
+__device__ __forceinline__ void store(T* at, const float (&value)[P]) {
+  if constexpr (P == 1) {
+    *at = from_float<T>(value[0]);
+  } else {
+    Pack<T> pack;
+#pragma unroll
+    for (int k = 0; k < P; ++k) pack.v[k] = from_float<T>(value[k]);
+    *reinterpret_cast<Pack<T>*>(at) = pack;
+  }
+}
+
+/// The numbers of a thread's channels; `absent` where there is no such vector.
+template <int P>
+__device__ __forceinline__ void load_channels(const float* vector, int first, int channels, float absent,
+                                              float (&out)[P]) {
+#pragma unroll
+  for (int k = 0; k < P; ++k) out[k] = vector && first + k < channels ? vector[first + k] : absent;
+}
+
+/// Adds up two numbers per channel over the rows of a block, in a fixed tree; valid in its first row of
+/// threads.
+template <int P>
+__device__ __forceinline__ void sum_rows(float (&a)[P], float (&b)[P]) {
+  SHARED(float, sums, [2 * P][kThreads]);
+  const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
+#pragma unroll
+  for (int k = 0; k < P; ++k) {
+    sums[k][thread] = a[k];
+    sums[P + k][thread] = b[k];
+  }
+  for (int half = static_cast<int>(blockDim.y) / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (static_cast<int>(threadIdx.y) < half)
+#pragma unroll
+      for (int k = 0; k < 2 * P; ++k)
+        sums[k][thread] += sums[k][thread + half * static_cast<int>(blockDim.x)];
+  }
+#pragma unroll
+  for (int k = 0; k < P; ++k) {
+    a[k] = sums[k][thread];
+    b[k] = sums[P + k][thread];
+  }
+}
+
+/// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.
+__device__ __forceinline__ float affine(float centered, float scale, float beta) {
+  return centered * scale + beta;
+}
+
+/// `value` where gate > 0, else 0. NaN passes: a diverged run must show.
+__device__ __forceinline__ float gated(float value, float gate) { return gate <= 0 ? 0.0f : value; }
+
+}  // namespace stopgrad::cuda::norm

@@ -1,0 +1,151 @@
+#include "kernels/cuda_context.h"
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/check.h"
+#include "kernels/cuda_libraries.h"
+
+namespace stopgrad::cuda {
+
+namespace {
+const char* text(int status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
+
+std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
+
+/// Errors after which CUDA promises nothing of this process's device memory.
+bool is_sticky(int status) {
+  switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorECCUncorrectable:
+      return true;
+    default:
+      return false;
+  }
+}
+}  // namespace
+
+bool available(std::string* why) {
+  int devices = 0;
+  const cudaError_t status = cudaGetDeviceCount(&devices);
+  if (status == cudaSuccess && devices > 0) return true;
+  cudaGetLastError();  // else a later check would see it
+  if (why == nullptr) return false;
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  if (driver == 0) *why = "no NVIDIA driver is installed";
+  else if (status == cudaErrorInsufficientDriver)
+    *why = fmt::format("the driver knows CUDA {}, this build needs {}: update the driver", version(driver),
+                       version(runtime));
+  else *why = status == cudaSuccess ? "the driver sees no GPU" : text(status);
+  return false;
+}
+
+Context::Context(int device) : device_(device), libraries_(nullptr, [](Libraries* l) { delete l; }) {
+  std::string why;
+  if (!available(&why)) fail(Exit::device, "cuda: {}. Use --device cpu.", why);
+  int devices = 0;
+  check(cudaGetDeviceCount(&devices), "cudaGetDeviceCount");
+  if (device < 0 || device >= devices)
+    fail(Exit::device, "cuda:{}: this machine has {} device(s), numbered from 0", device, devices);
+  check(cudaSetDevice(device), "cudaSetDevice");
+  cudaDeviceProp found;
+  check(cudaGetDeviceProperties(&found, device), "cudaGetDeviceProperties");
+  info_ = {found.name,  found.multiProcessorCount, found.major,
+           found.minor, found.totalGlobalMem,      found.sharedMemPerBlockOptin};
+#if defined(STOPGRAD_EMULATE)
+  info_.name += " (emulated)";
+#endif
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+}
+
+Context::~Context() {
+  libraries_.reset();
+  cudaFree(scratch_);
+  if (stream_) cudaStreamDestroy(stream_);
+}
+
+void Context::check(int status, const char* call) {
+  if (status == cudaSuccess) return;
+  if (!broken_.empty()) throw Error(Exit::device, broken_);
+  cudaGetLastError();
+  if (status == cudaErrorMemoryAllocation) fail(Exit::memory, "{}: out of device memory", call);
+  const std::string message =
+      fmt::format("{}: the device reports \"{}\". Nothing more runs on it; the last checkpoint is whole.",
+                  call, text(status));
+  if (is_sticky(status)) broken_ = message;
+  throw Error(Exit::device, message);
+}
+
+void* Context::scratch(size_t bytes) {
+  if (bytes <= capacity_) return scratch_;
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream_, &capture), "cudaStreamIsCapturing");
+  ENSURE(capture == cudaStreamCaptureStatusNone, "cuda: scratch memory would grow to {} bytes during capture",
+         bytes);
+  synchronize();
+  free(scratch_);
+  scratch_ = nullptr;
+  capacity_ = 0;
+  scratch_ = allocate(bytes);
+  capacity_ = bytes;
+  return scratch_;
+}
+
+void* Context::allocate(size_t bytes) {
+  void* memory = nullptr;
+  const int status = cudaMalloc(&memory, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    fail(Exit::memory, "out of device memory: {} MiB more were asked for. Use a smaller batch.", bytes >> 20);
+  }
+  check(status, "cudaMalloc");
+  return memory;
+}
+
+void Context::free(void* at) noexcept {
+  if (at && broken_.empty()) cudaFree(at);
+}
+
+void Context::copy_to_device(void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
+  synchronize();
+}
+
+void Context::copy_to_host(void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
+  synchronize();
+}
+
+void Context::copy_on_device(void* to, const void* from, size_t bytes) {
+  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync");
+}
+
+void Context::zero(void* at, size_t bytes) {
+  if (bytes) check(cudaMemsetAsync(at, 0, bytes, stream_), "cudaMemsetAsync");
+}
+
+void Context::synchronize() { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+
+size_t Context::free_bytes() {
+  size_t free_now = 0, total = 0;
+  check(cudaMemGetInfo(&free_now, &total), "cudaMemGetInfo");
+  return free_now;
+}
+
+Libraries& Context::libraries() {
+  if (!libraries_) libraries_.reset(new Libraries(*this));
+  return *libraries_;
+}
+
+}  // namespace stopgrad::cuda

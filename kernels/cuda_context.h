@@ -1,0 +1,76 @@
+#pragma once
+// What the CUDA schedules share: the device, its stream, scratch memory, libraries. No CUDA header is needed
+// to read this one.
+#include <cstddef>
+#include <memory>
+#include <string>
+
+struct CUstream_st;
+
+namespace stopgrad::cuda {
+
+struct Libraries;  // cuDNN and cuBLASLt: handles, plans, workspace (cuda_libraries.h)
+
+/// What the precision of float convolutions and matrix products is made of.
+enum class FloatMath { fp32, tf32 };
+
+struct DeviceInfo {
+  std::string name;  // ends in "(emulated)" in the preset emulate
+  int processors;    // streaming multiprocessors
+  int major, minor;  // compute capability
+  size_t memory;     // bytes
+  size_t shared;     // bytes of shared memory a block may ask for
+};
+
+class Context {
+ public:
+  /// Error(Exit::device) where there is no such device, or no driver: the message says which.
+  explicit Context(int device = 0);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  int device() const { return device_; }
+  const DeviceInfo& info() const { return info_; }
+  CUstream_st* stream() const { return stream_; }
+  FloatMath float_math = FloatMath::fp32;
+
+  /// Throws on any status but success: Error(Exit::memory) when the device is full, else Error(Exit::device).
+  /// After an error that the device does not recover from, every later check throws it again.
+  void check(int status, const char* call);
+
+  /// Uninitialised device memory for the call that asks; it ends with the next scratch(). Grows and stays;
+  /// must not grow during capture.
+  void* scratch(size_t bytes);
+  template <class T>
+  T* scratch_of(size_t count) {
+    return static_cast<T*>(scratch(count * sizeof(T)));
+  }
+
+  void* allocate(size_t bytes);
+  void free(void* at) noexcept;
+  void copy_to_device(void* to, const void* from, size_t bytes);  // returns when `from` may change
+  void copy_to_host(void* to, const void* from, size_t bytes);    // waits
+  void copy_on_device(void* to, const void* from, size_t bytes);
+  void zero(void* at, size_t bytes);
+  void synchronize();
+  /// Free bytes of the device, as its driver tells.
+  size_t free_bytes();
+
+  /// Opened at first use.
+  Libraries& libraries();
+
+ private:
+  int device_;
+  DeviceInfo info_;
+  CUstream_st* stream_ = nullptr;
+  void* scratch_ = nullptr;
+  size_t capacity_ = 0;
+  std::string broken_;  // what the device said when it broke
+  std::unique_ptr<Libraries, void (*)(Libraries*)> libraries_;
+};
+
+/// True where this build can use a device now; else says why not, in a sentence with what to do.
+bool available(std::string* why = nullptr);
+
+}  // namespace stopgrad::cuda

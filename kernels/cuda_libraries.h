@@ -1,0 +1,7 @@
+#pragma once
+namespace stopgrad::cuda {
+class Context;
+struct Libraries {
+  explicit Libraries(Context&) {}
+};
+}  // namespace stopgrad::cuda

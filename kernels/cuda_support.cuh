@@ -1,0 +1,63 @@
+#pragma once
+// What the CUDA schedules share inside kernels: 16-byte accesses, elements as float, sums over a block.
+#include "kernels/dtype.h"
+#include "kernels/gpu.h"
+
+namespace stopgrad::cuda {
+
+inline constexpr unsigned kAllLanes = 0xffffffffu;
+
+__device__ __forceinline__ float to_float(float x) { return x; }
+__device__ __forceinline__ float to_float(bf16 x) { return static_cast<float>(x); }
+template <class T>
+__device__ __forceinline__ T from_float(float x) {
+  return T(x);
+}
+
+/// 16 bytes of T, moved by one instruction. Addresses must be multiples of 16.
+template <class T>
+struct alignas(16) Pack {
+  static constexpr int size = 16 / sizeof(T);
+  T v[size];
+};
+
+inline bool aligned(const void* at) { return reinterpret_cast<size_t>(at) % 16 == 0; }  // null too
+
+/// p = value, or p += value.
+template <class T>
+__device__ __forceinline__ void put(T* p, float value, bool accumulate) {
+  *p = from_float<T>(accumulate ? to_float(*p) + value : value);
+}
+
+__host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline unsigned blocks_for(int64_t count, int64_t per_block, int64_t most = 0x7fffffff) {
+  const int64_t wanted = divide_up(count, per_block);
+  return static_cast<unsigned>(wanted < 1 ? 1 : wanted < most ? wanted : most);
+}
+
+/// Sum over the lanes of a warp, the same in every lane: a butterfly, in an order that depends on nothing.
+template <class A>
+__device__ __forceinline__ A warp_sum(A value) {
+#pragma unroll
+  for (int half = 16; half > 0; half /= 2) value += __shfl_xor_sync(kAllLanes, value, half);
+  return value;
+}
+
+/// Sums of N numbers over a block of whole warps, at most 1024 threads; the same in every thread.
+template <int N, class A>
+__device__ __forceinline__ void block_sum(A (&value)[N]) {
+  SHARED(A, partial, [32][N]);
+  const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
+  const int lane = thread % 32, warp = thread / 32, warps = static_cast<int>(blockDim.x * blockDim.y) / 32;
+#pragma unroll
+  for (int k = 0; k < N; ++k) value[k] = warp_sum(value[k]);
+  if (lane == 0)
+#pragma unroll
+    for (int k = 0; k < N; ++k) partial[warp][k] = value[k];
+  __syncthreads();
+#pragma unroll
+  for (int k = 0; k < N; ++k) value[k] = warp_sum(lane < warps ? partial[lane][k] : A(0));
+  __syncthreads();  // the next use writes `partial` again
+}
+
+}  // namespace stopgrad::cuda

@@ -1,0 +1,59 @@
+#pragma once
+// The one header of CUDA that kernel sources include, on the GPU and in the emulator alike. What kernels keep
+// to so that both run them is listed in docs/cuda.md.
+#include "kernels/cuda_context.h"
+
+#if defined(STOPGRAD_EMULATE)
+#include "tests/emulator/emulator.h"
+
+/// A variable shared by the threads of a block: SHARED(float, tile, [8][33]);
+#define SHARED(T, name, ...)                      \
+  using name##_type = T __VA_ARGS__;              \
+  static const char name##_key = 0;               \
+  name##_type& name = *static_cast<name##_type*>( \
+      ::emulator::Block::current().shared(&name##_key, sizeof(name##_type), alignof(name##_type), #name))
+/// Shared memory whose size the launch gives.
+#define DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::emulator::Block::current().dynamic_shared())
+
+namespace stopgrad::cuda {
+template <class... P, class... A>
+int launch_kernel(Context& context, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
+                  size_t shared, A&&... arguments) {
+  return emulator::launch(name, kernel, grid, block, shared, context.stream(), std::forward<A>(arguments)...);
+}
+}  // namespace stopgrad::cuda
+
+#else
+#include <cuda_runtime.h>
+
+#include <utility>
+
+#define SHARED(T, name, ...) __shared__ T name __VA_ARGS__
+#define DYNAMIC_SHARED(T, name)                                     \
+  extern __shared__ __align__(1024) unsigned char dynamic_shared[]; \
+  T* name = reinterpret_cast<T*>(dynamic_shared)
+
+namespace stopgrad::cuda {
+template <class... P, class... A>
+int launch_kernel(Context& context, const char*, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                  A&&... arguments) {
+  if (shared > 48 * 1024) {  // more than every launch may ask for
+    const auto error =
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) return error;
+  }
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = context.stream();
+  return cudaLaunchKernelEx(&config, kernel, std::forward<A>(arguments)...);
+}
+}  // namespace stopgrad::cuda
+#endif
+
+/// LAUNCH(context, (kernel<float, 8>), grid, block, shared_bytes, arguments...): parentheses round a kernel
+/// whose name holds commas. Throws as Context::check does.
+#define LAUNCH(context, kernel, ...) \
+  (context).check(::stopgrad::cuda::launch_kernel(context, #kernel, kernel, __VA_ARGS__), #kernel)

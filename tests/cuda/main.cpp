@@ -1,0 +1,17 @@
+#define CATCH_CONFIG_RUNNER
+#include <catch2/catch.hpp>
+
+#include <iostream>
+
+#include "kernels/cuda_context.h"
+
+int main(int argc, char** argv) {
+  Catch::Session session;
+  if (const int wrong = session.applyCommandLine(argc, argv)) return wrong;
+  std::string why;
+  if (!session.configData().listTestNamesOnly && !stopgrad::cuda::available(&why)) {
+    std::cout << "skipped: " << why << "\n";
+    return 77;
+  }
+  return session.run();
+}

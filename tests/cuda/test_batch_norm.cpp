@@ -1,0 +1,145 @@
+#include "tests/batch_norm_layer.h"
+#include "tests/cases.h"
+#include "tests/cuda/mirror.h"
+
+using namespace stopgrad;
+using namespace stopgrad::test;
+using namespace stopgrad::test::norm;
+
+namespace {
+
+template <class T>
+void on_device(Layer<T>& layer, bool accumulate = false) {
+  if (!accumulate) {
+    fill_nan(layer.y);
+    fill_nan(layer.dx);
+    fill_nan(layer.dresidual);
+    fill_nan(layer.dgamma);
+    fill_nan(layer.dbeta);
+  }
+  fill_nan(layer.mean);
+  fill_nan(layer.rstd);
+  Mirror mirror;
+  mirror.add(layer.x, layer.residual, layer.dy, layer.y, layer.dx, layer.dresidual, layer.gamma, layer.beta,
+             layer.mean, layer.rstd, layer.running_mean, layer.running_var, layer.dgamma, layer.dbeta);
+  auto f = layer.forward_call();
+  mirror.move(f.x, f.gamma, f.beta, f.residual, f.y, f.mean, f.rstd, f.running_mean, f.running_var);
+  run(f, device());
+  auto b = layer.backward_call();
+  b.accumulate_dx = b.accumulate_dgamma = b.accumulate_dbeta = b.accumulate_dresidual = accumulate;
+  mirror.move(b.dy, b.x, b.y, b.gamma, b.beta, b.mean, b.rstd, b.dx, b.dgamma, b.dbeta, b.dresidual);
+  run(b, device());
+  mirror.fetch();
+}
+
+template <class T>
+void on_cpu(Layer<T>& layer) {
+  cpu::Context context(1);
+  layer.forward(context);
+  layer.backward(context);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("batch norm on CUDA agrees with the reference", "[cuda][batch_norm]", float, bf16) {
+  for (const MatrixCase& shape : matrix_cases()) {
+    if (shape.real || !affordable(int64_t{shape.rows} * shape.channels)) continue;
+    for (const int groups : {1, 2})
+      for (const Affine affine : {Affine::no, Affine::yes})
+        for (const Relu relu : {Relu::no, Relu::yes})
+          for (const Residual residual : {Residual::no, Residual::yes}) {
+            INFO(shape.name << ", groups " << groups << ", affine " << int(affine) << ", relu " << int(relu)
+                            << ", residual " << int(residual));
+            Layer<TestType> layer(groups, shape.rows, shape.channels, affine, relu, residual);
+            on_device(layer);
+            check_outputs(layer);
+          }
+  }
+}
+
+TEMPLATE_TEST_CASE("batch norm on CUDA is the CPU's bit for bit on whole numbers", "[cuda][batch_norm]",
+                   float, bf16) {
+  for (const int channels : {1, 3, 16, 70}) {
+    if (!affordable(256 * channels)) continue;
+    INFO(channels << " channels");
+    Layer<TestType> want(2, 256, channels, Affine::yes, Relu::yes, Residual::yes);
+    want.x = integers<TestType>(want.x.size(), 7, -3, 5);
+    want.dy = integers<TestType>(want.dy.size(), 8);
+    want.residual = integers<TestType>(want.residual.size(), 9);
+    Layer<TestType> got = want;
+    on_cpu(want);
+    on_device(got);
+    CHECK(same_bits(got.mean, want.mean));
+    CHECK(same_bits(got.rstd, want.rstd));
+    CHECK(same_bits(got.running_mean, want.running_mean));
+    CHECK(same_bits(got.running_var, want.running_var));
+    CHECK(same_bits(got.y, want.y));
+    CHECK(same_bits(got.dresidual, want.dresidual));
+    CHECK(same_bits(got.dbeta, want.dbeta));
+  }
+}
+
+TEMPLATE_TEST_CASE("batch norm on CUDA adds to gradients and gives the same bits twice", "[cuda][batch_norm]",
+                   float, bf16) {
+  const Layer<TestType> fresh(2, 75, 33, Affine::yes, Relu::yes, Residual::yes);
+  Layer<TestType> first = fresh, second = fresh, added = fresh;
+  on_device(first);
+  on_device(second);
+  CHECK(same_bits(first.dx, second.dx));
+  CHECK(same_bits(first.dgamma, second.dgamma));
+  CHECK(same_bits(first.y, second.y));
+  on_device(added, true);  // to gradients of zero
+  CHECK(same_bits(first.dx, added.dx));
+  CHECK(same_bits(first.dresidual, added.dresidual));
+  on_device(added, true);
+  CHECK(added.dbeta[7] == 2 * first.dbeta[7]);
+}
+
+TEST_CASE("a mean far from zero costs no digit of the variance on CUDA", "[cuda][batch_norm]") {
+  for (const int channels : {1, 16, 70}) {
+    if (!affordable(1500 * channels)) continue;
+    INFO(channels << " channels");
+    Layer<float> layer(1, 1500, channels);
+    layer.x = random<float>(layer.x.size(), 6, 1e4 - std::sqrt(3.0), 1e4 + std::sqrt(3.0));
+    on_device(layer);
+    check_outputs(layer);
+  }
+  if (!affordable(40000)) return;
+  Layer<float> layer(1, 5000, 8);
+  layer.x = random<float>(layer.x.size(), 6, 1e4 - 1, 1e4 + 1);
+  std::fill_n(layer.x.begin(), 8, 0.0f);
+  on_device(layer);
+  check_close(layer.rstd, layer.reference().rstd(),
+              Tolerance<float>{5000, largest(layer.reference().rstd())});
+}
+
+TEMPLATE_TEST_CASE("batch norm inference on CUDA is the CPU's", "[cuda][batch_norm]", float, bf16) {
+  using A = Acc<TestType>;
+  for (const int channels : {5, 64}) {
+    Layer<TestType> layer(1, 37, channels, Affine::yes, Relu::yes, Residual::yes);
+    layer.running_mean = random<A>(layer.running_mean.size(), 11);
+    layer.running_var = random<A>(layer.running_var.size(), 12, 0.5, 2);
+    BatchNormInference<TestType> call{layer.rows,
+                                      layer.channels,
+                                      layer.eps,
+                                      layer.x.data(),
+                                      layer.gamma.data(),
+                                      layer.beta.data(),
+                                      layer.residual.data(),
+                                      true,
+                                      layer.running_mean.data(),
+                                      layer.running_var.data(),
+                                      layer.y.data()};
+    cpu::Context context(1);
+    cpu::run(call, context);
+    const auto want = layer.y;
+    fill_nan(layer.y);
+    Mirror mirror;
+    mirror.add(layer.x, layer.gamma, layer.beta, layer.residual, layer.running_mean, layer.running_var,
+               layer.y);
+    mirror.move(call.x, call.gamma, call.beta, call.residual, call.running_mean, call.running_var, call.y);
+    run(call, device());
+    mirror.fetch();
+    CHECK(same_bits(layer.y, want));
+  }
+}

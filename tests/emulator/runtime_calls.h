@@ -1,0 +1,30 @@
+#pragma once
+// The seam of the emulated runtime: every CUDA, cuDNN and cuBLASLt call is counted, and a chosen one can
+// fail.
+#include <driver_types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace emulator {
+
+/// Counts a call. An error when it is the chosen one, or when the device is broken for good.
+cudaError_t next_call(const char* name);
+int64_t calls();
+/// How many of them came after the one that broke the device.
+int64_t calls_after_fault();
+/// The n-th call from now on (0 is the next) fails: allocations with out of memory, others with a fault that
+/// stays. -1: none.
+void fail_call(int64_t n);
+/// Name of the call that failed last, or nothing.
+const std::string& failed_call();
+/// A healthy device again; counts from 0.
+void reset_device();
+
+/// Runs work of a stream now, or records it while the stream is being captured.
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+bool is_capturing(cudaStream_t stream);
+
+}  // namespace emulator

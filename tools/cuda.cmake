@@ -1,0 +1,40 @@
+# The CUDA schedules of the kernels, by nvcc for the GPU or by the host's compiler for the emulated device.
+find_package(CUDAToolkit REQUIRED)
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*.cu)
+target_compile_definitions(stopgrad_kernels PUBLIC STOPGRAD_CUDA)
+target_include_directories(stopgrad_kernels SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
+
+if(STOPGRAD_DEVICE STREQUAL "emulate")
+  target_sources(stopgrad_kernels PRIVATE ${cuda_sources})
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas")
+  file(GLOB emulator_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/emulator/*.cpp)
+  list(FILTER emulator_sources EXCLUDE REGEX "/(planted_bugs|test_[a-z_]*)[.]cpp$")
+  add_library(stopgrad_emulator STATIC ${emulator_sources})
+  target_link_libraries(stopgrad_emulator PUBLIC stopgrad_options)
+  target_include_directories(stopgrad_emulator SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
+  target_compile_definitions(stopgrad_kernels PUBLIC STOPGRAD_EMULATE)
+  target_link_libraries(stopgrad_kernels PUBLIC stopgrad_emulator)
+  return()
+endif()
+
+set(STOPGRAD_CUDA_ARCH "-gencode=arch=compute_80,code=sm_80;-gencode=arch=compute_90,code=[sm_90,compute_90]" CACHE STRING
+    "nvcc's targets: sm_80, sm_90, and PTX of 9.0 for what comes after")
+# nvcc is called directly: CMake 3.25 does not know that nvcc 13 speaks C++20. Multiply and add stay two roundings, so
+# that elementwise work agrees with the CPU bit for bit; kernels ask for fmaf where they want it. A kernel that spills
+# or uses local memory is an error. What ptxas says of each kernel is kept beside its object.
+set(nvcc_flags -std=c++20 -O3 -lineinfo --fmad=false --expt-relaxed-constexpr ${STOPGRAD_CUDA_ARCH} -I${PROJECT_SOURCE_DIR}
+    -DSTOPGRAD_CUDA -DFMT_USE_CONSTEXPR=1 -DFMT_SHARED -Xcompiler=-fPIC,-Wall,-Wextra,-ffp-contract=off,-march=${STOPGRAD_ARCH}
+    -Xptxas=-v,-warn-spills,-warn-lmem-usage -Werror=all-warnings)
+set(cuda_objects ${PROJECT_BINARY_DIR}/cuda)
+file(MAKE_DIRECTORY ${cuda_objects})
+foreach(source ${cuda_sources})
+  get_filename_component(name ${source} NAME_WE)
+  add_custom_command(
+    OUTPUT ${cuda_objects}/${name}.o
+    COMMAND ${PROJECT_SOURCE_DIR}/tools/nvcc.sh ${cuda_objects}/${name} ${CUDAToolkit_NVCC_EXECUTABLE} ${nvcc_flags} ${source}
+    DEPENDS ${source} ${PROJECT_SOURCE_DIR}/tools/nvcc.sh
+    DEPFILE ${cuda_objects}/${name}.d
+    COMMENT "nvcc ${name}.cu" VERBATIM)
+  target_sources(stopgrad_kernels PRIVATE ${cuda_objects}/${name}.o)
+endforeach()
+target_link_libraries(stopgrad_kernels PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})

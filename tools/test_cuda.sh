@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The CUDA schedules without a GPU: every kernel on the emulated device, plain and under sanitizers, with the planted
+# bugs; then everything through nvcc, with the table of registers and shared memory per kernel.
+#   tools/test_cuda.sh [plain|address|thread|nvcc]...        (all four unless told)
+# Needs CUDA's headers, and nvcc for the last one; without them says so and succeeds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
+if [ -z "$nvcc" ]; then
+  echo "no CUDA toolkit here: the CUDA schedules are neither emulated nor compiled"
+  exit 0
+fi
+[ $# -gt 0 ] || set -- plain address thread nvcc
+
+emulate() {  # preset
+  cmake --preset "$1" >/dev/null
+  cmake --build --preset "$1" --target cuda_tests planted_bugs
+  OMP_WAIT_POLICY=passive ctest --preset "$1" -L emulated -j 2
+}
+
+for stage in "$@"; do
+  echo "== cuda: $stage"
+  start=$SECONDS
+  case $stage in
+    plain) emulate emulate ;;
+    address) emulate emulate-asan ;;
+    thread) emulate emulate-tsan ;;
+    nvcc)
+      cmake --preset cuda >/dev/null
+      cmake --build --preset cuda --target stopgrad_kernels
+      tools/kernel_resources.sh
+      ;;
+    *) echo "unknown stage $stage" >&2; exit 2 ;;
+  esac
+  echo "== cuda: $stage took $((SECONDS - start)) s"
+done
