@@ -69,6 +69,7 @@ Context::Context(int device) : device_(device), libraries_(nullptr, [](Libraries
 
 Context::~Context() {
   libraries_.reset();
+  if (!usable()) return;  // no further call on a broken device; the process takes everything back
   cudaFree(scratch_);
   if (stream_) cudaStreamDestroy(stream_);
 }
@@ -83,6 +84,15 @@ void Context::check(int status, const char* call) {
                   call, text(status));
   if (is_sticky(status)) broken_ = message;
   throw Error(Exit::device, message);
+}
+
+void Context::fail_library(const char* call, const char* says, bool memory) {
+  if (!broken_.empty()) throw Error(Exit::device, broken_);
+  if (memory) fail(Exit::memory, "{}: out of device memory ({})", call, says);
+  broken_ = fmt::format(
+      "{}: the library reports \"{}\" ({}). Nothing more runs on the device; the last checkpoint is whole.",
+      call, says, text(cudaPeekAtLastError()));
+  throw Error(Exit::device, broken_);
 }
 
 void* Context::scratch(size_t bytes) {

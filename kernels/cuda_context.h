@@ -39,6 +39,11 @@ class Context {
   /// After an error that the device does not recover from, every later check throws it again.
   void check(int status, const char* call);
 
+  /// False after an error that the device does not recover from: nothing may be called on it any more.
+  bool usable() const { return broken_.empty(); }
+  /// The same for a library's error, in its own words.
+  [[noreturn]] void fail_library(const char* call, const char* says, bool memory);
+
   /// Uninitialised device memory for the call that asks; it ends with the next scratch(). Grows and stays;
   /// must not grow during capture.
   void* scratch(size_t bytes);

@@ -1,0 +1,127 @@
+// Matrix products on CUDA: cuBLASLt's. It counts columns first, so the row-major product c = a b is asked for
+// as c' = b' a', whose matrices are ours read column by column; a bias per column of c is one per row of c'.
+#include <fmt/format.h>
+
+#include "kernels/check.h"
+#include "kernels/cuda_epilogues.h"
+#include "kernels/cuda_libraries.h"
+#include "kernels/gemm.h"
+
+namespace stopgrad::cuda {
+
+namespace {
+constexpr cudaDataType_t type_of(DType type) { return type == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
+}  // namespace
+
+class GemmPlan {
+ public:
+  template <class T, class Out>
+  GemmPlan(Libraries& libraries, const Gemm<T, Out>& call, FloatMath math) : libraries_(libraries) {
+    const auto& f = libraries.blas();
+    what_ = fmt::format("a product of {} [{}, {}] and [{}, {}]", name_of(dtype_of<T>), call.m, call.k, call.k,
+                        call.n);
+    const bool tensor_cores = dtype_of<T> == DType::f32 && math == FloatMath::tf32;
+    check(f.cublasLtMatmulDescCreate(
+              &operation, tensor_cores ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "cublasLtMatmulDescCreate");
+    set(CUBLASLT_MATMUL_DESC_TRANSA, call.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, call.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+    if (call.bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    layout(&b, dtype_of<T>, call.transpose_b ? call.k : call.n, call.transpose_b ? call.n : call.k);
+    layout(&a, dtype_of<T>, call.transpose_a ? call.m : call.k, call.transpose_a ? call.k : call.m);
+    layout(&c, dtype_of<Out>, call.n, call.m);
+    choose();
+  }
+  ~GemmPlan() {
+    if (!libraries_.context.usable()) return;
+    const auto& f = libraries_.blas();
+    for (const cublasLtMatrixLayout_t each : {a, b, c})
+      if (each) f.cublasLtMatrixLayoutDestroy(each);
+    if (operation) f.cublasLtMatmulDescDestroy(operation);
+  }
+  GemmPlan(const GemmPlan&) = delete;
+  GemmPlan& operator=(const GemmPlan&) = delete;
+
+  void check(cublasStatus_t status, const char* call) { libraries_.check(status, call, what_.c_str()); }
+  template <class V>
+  void set(cublasLtMatmulDescAttributes_t attribute, V value) {
+    check(libraries_.blas().cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value),
+          "cublasLtMatmulDescSetAttribute");
+  }
+
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+
+ private:
+  void layout(cublasLtMatrixLayout_t* out, DType dtype, int rows, int columns) {
+    check(libraries_.blas().cublasLtMatrixLayoutCreate(out, type_of(dtype), static_cast<uint64_t>(rows),
+                                                       static_cast<uint64_t>(columns), rows),
+          "cublasLtMatrixLayoutCreate");
+  }
+
+  void choose() {
+    const auto& f = libraries_.blas();
+    cublasLtMatmulPreference_t preference = nullptr;
+    check(f.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
+    const size_t workspace = kWorkspace;
+    cublasLtMatmulHeuristicResult_t found{};
+    int count = 0;
+    cublasStatus_t status = f.cublasLtMatmulPreferenceSetAttribute(
+        preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
+    if (status == CUBLAS_STATUS_SUCCESS)
+      status = f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 1,
+                                                &found, &count);
+    f.cublasLtMatmulPreferenceDestroy(preference);
+    check(status, "cublasLtMatmulAlgoGetHeuristic");
+    if (count == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    algorithm = found.algo;
+  }
+
+  Libraries& libraries_;
+  std::string what_;
+};
+
+namespace {
+
+template <class T, class Out>
+void multiply(const Gemm<T, Out>& call, void* workspace, Context& context) {
+  Libraries& libraries = context.libraries();
+  auto& kept = libraries.gemm_plans[{dtype_of<T>, dtype_of<Out>, context.float_math, call.m, call.n, call.k,
+                                     call.transpose_a, call.transpose_b, call.bias != nullptr}];
+  if (!kept) kept = std::make_shared<GemmPlan>(libraries, call, context.float_math);
+  GemmPlan& p = *kept;
+  if (call.bias) p.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(call.bias));
+  const float one = 1, beta = call.accumulate ? 1.0f : 0.0f;
+  p.check(libraries.blas().cublasLtMatmul(libraries.cublaslt(), p.operation, &one, call.b, p.b, call.a, p.a,
+                                          &beta, call.c, p.c, call.c, p.c, &p.algorithm, workspace,
+                                          kWorkspace, context.stream()),
+          "cublasLtMatmul");
+}
+
+}  // namespace
+
+/// A bias of floats cannot be added to bf16 by the library: that product goes through floats in scratch
+/// memory.
+template <class T, class Out>
+void run(const Gemm<T, Out>& call, Context& context) {
+  if constexpr (std::is_same_v<Out, bf16>) {
+    if (call.bias) {
+      auto* const scratch =
+          static_cast<char*>(context.scratch(kWorkspace + sizeof(float) * size_t(call.m) * size_t(call.n)));
+      auto* const product = reinterpret_cast<float*>(scratch + kWorkspace);
+      const Gemm<T, float> plain{call.m, call.n,  call.k, call.transpose_a, call.transpose_b, call.a,
+                                 call.b, product, false,  nullptr};
+      multiply(plain, scratch, context);
+      add_bias(product, call.bias, call.c, call.m, call.n, call.accumulate, context);
+      return;
+    }
+  }
+  multiply(call, context.scratch(kWorkspace), context);
+}
+
+template void run(const Gemm<float, float>&, Context&);
+template void run(const Gemm<bf16, bf16>&, Context&);
+template void run(const Gemm<bf16, float>&, Context&);
+
+}  // namespace stopgrad::cuda

@@ -1,0 +1,257 @@
+// cuDNN's convolution by plain loops: NHWC, float or bf16, sums in float.
+#include <cudnn.h>
+
+#include <cstring>
+
+#include "kernels/dtype.h"
+#include "tests/emulator/device_memory.h"
+#include "tests/emulator/fake_libraries.h"
+#include "tests/emulator/runtime_calls.h"
+
+using stopgrad::bf16;
+
+struct cudnnTensorStruct {
+  cudnnDataType_t type;
+  int n, c, h, w;
+};
+struct cudnnFilterStruct {
+  cudnnDataType_t type;
+  int k, c, r, s;
+};
+struct cudnnConvolutionStruct {
+  int padding, stride;
+};
+struct cudnnContext {
+  cudaStream_t stream = nullptr;
+};
+
+namespace {
+
+#define COUNTED(name) \
+  if (emulator::next_call(name) != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED
+
+float get(const void* at, size_t i, cudnnDataType_t type) {
+  return type == CUDNN_DATA_BFLOAT16 ? static_cast<float>(static_cast<const bf16*>(at)[i])
+                                     : static_cast<const float*>(at)[i];
+}
+void put(void* at, size_t i, cudnnDataType_t type, float value, float beta) {
+  if (beta != 0) value += beta * get(at, i, type);
+  if (type == CUDNN_DATA_BFLOAT16) static_cast<bf16*>(at)[i] = bf16(value);
+  else static_cast<float*>(at)[i] = value;
+}
+
+/// Calls f(x element, w element, y element) for every product of the convolution, grouped by `outer`:
+/// begin(i) starts output element i of the outer tensor and end(i) writes it.
+struct Sizes {
+  int n, h, w, c, k, r, padding, stride, oh, ow;
+  Sizes(cudnnTensorDescriptor_t x, cudnnFilterDescriptor_t f, cudnnConvolutionDescriptor_t conv,
+        cudnnTensorDescriptor_t y)
+      : n(x->n),
+        h(x->h),
+        w(x->w),
+        c(x->c),
+        k(f->k),
+        r(f->r),
+        padding(conv->padding),
+        stride(conv->stride),
+        oh(y->h),
+        ow(y->w) {}
+  size_t x_at(int i, int row, int column, int channel) const {
+    return ((size_t(i) * size_t(h) + size_t(row)) * size_t(w) + size_t(column)) * size_t(c) + size_t(channel);
+  }
+  size_t y_at(int i, int row, int column, int channel) const {
+    return ((size_t(i) * size_t(oh) + size_t(row)) * size_t(ow) + size_t(column)) * size_t(k) +
+           size_t(channel);
+  }
+  size_t w_at(int out, int row, int column, int channel) const {
+    return ((size_t(out) * size_t(r) + size_t(row)) * size_t(r) + size_t(column)) * size_t(c) +
+           size_t(channel);
+  }
+  bool inside(int row, int column) const { return row >= 0 && row < h && column >= 0 && column < w; }
+};
+
+cudnnStatus_t forward(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t x_desc, const void* x,
+                      cudnnFilterDescriptor_t w_desc, const void* w, cudnnConvolutionDescriptor_t conv,
+                      cudnnConvolutionFwdAlgo_t, void*, size_t, const void* beta,
+                      cudnnTensorDescriptor_t y_desc, void* y) {
+  COUNTED("cudnnConvolutionForward");
+  const Sizes s(x_desc, w_desc, conv, y_desc);
+  const float scale = *static_cast<const float*>(beta);
+  const cudnnDataType_t type = x_desc->type;
+  emulator::enqueue(handle->stream, [=] {
+    const emulator::DeviceScope scope("cudnnConvolutionForward");
+    for (int i = 0; i < s.n; ++i)
+      for (int oy = 0; oy < s.oh; ++oy)
+        for (int ox = 0; ox < s.ow; ++ox)
+          for (int k = 0; k < s.k; ++k) {
+            float sum = 0;
+            for (int r = 0; r < s.r; ++r)
+              for (int q = 0; q < s.r; ++q) {
+                const int iy = oy * s.stride + r - s.padding, ix = ox * s.stride + q - s.padding;
+                if (!s.inside(iy, ix)) continue;
+                for (int c = 0; c < s.c; ++c)
+                  sum += get(x, s.x_at(i, iy, ix, c), type) * get(w, s.w_at(k, r, q, c), type);
+              }
+            put(y, s.y_at(i, oy, ox, k), type, sum, scale);
+          }
+  });
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t backward_data(cudnnHandle_t handle, const void*, cudnnFilterDescriptor_t w_desc, const void* w,
+                            cudnnTensorDescriptor_t y_desc, const void* dy, cudnnConvolutionDescriptor_t conv,
+                            cudnnConvolutionBwdDataAlgo_t, void*, size_t, const void* beta,
+                            cudnnTensorDescriptor_t x_desc, void* dx) {
+  COUNTED("cudnnConvolutionBackwardData");
+  const Sizes s(x_desc, w_desc, conv, y_desc);
+  const float scale = *static_cast<const float*>(beta);
+  const cudnnDataType_t type = x_desc->type;
+  emulator::enqueue(handle->stream, [=] {
+    const emulator::DeviceScope scope("cudnnConvolutionBackwardData");
+    for (int i = 0; i < s.n; ++i)
+      for (int iy = 0; iy < s.h; ++iy)
+        for (int ix = 0; ix < s.w; ++ix)
+          for (int c = 0; c < s.c; ++c) {
+            float sum = 0;
+            for (int r = 0; r < s.r; ++r)
+              for (int q = 0; q < s.r; ++q) {
+                const int top = iy + s.padding - r, left = ix + s.padding - q;
+                if (top < 0 || left < 0 || top % s.stride || left % s.stride) continue;
+                const int oy = top / s.stride, ox = left / s.stride;
+                if (oy >= s.oh || ox >= s.ow) continue;
+                for (int k = 0; k < s.k; ++k)
+                  sum += get(dy, s.y_at(i, oy, ox, k), type) * get(w, s.w_at(k, r, q, c), type);
+              }
+            put(dx, s.x_at(i, iy, ix, c), type, sum, scale);
+          }
+  });
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t backward_filter(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t x_desc,
+                              const void* x, cudnnTensorDescriptor_t y_desc, const void* dy,
+                              cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdFilterAlgo_t, void*,
+                              size_t, const void* beta, cudnnFilterDescriptor_t w_desc, void* dw) {
+  COUNTED("cudnnConvolutionBackwardFilter");
+  const Sizes s(x_desc, w_desc, conv, y_desc);
+  const float scale = *static_cast<const float*>(beta);
+  const cudnnDataType_t type = x_desc->type;
+  emulator::enqueue(handle->stream, [=] {
+    const emulator::DeviceScope scope("cudnnConvolutionBackwardFilter");
+    for (int k = 0; k < s.k; ++k)
+      for (int r = 0; r < s.r; ++r)
+        for (int q = 0; q < s.r; ++q)
+          for (int c = 0; c < s.c; ++c) {
+            float sum = 0;
+            for (int i = 0; i < s.n; ++i)
+              for (int oy = 0; oy < s.oh; ++oy)
+                for (int ox = 0; ox < s.ow; ++ox) {
+                  const int iy = oy * s.stride + r - s.padding, ix = ox * s.stride + q - s.padding;
+                  if (s.inside(iy, ix))
+                    sum += get(x, s.x_at(i, iy, ix, c), type) * get(dy, s.y_at(i, oy, ox, k), type);
+                }
+            put(dw, s.w_at(k, r, q, c), type, sum, scale);
+          }
+  });
+  return CUDNN_STATUS_SUCCESS;
+}
+
+/// One algorithm, and before it one whose bits change from run to run: nobody may take that.
+template <class Performance>
+cudnnStatus_t two_algorithms(int wanted, int* got, Performance* found) {
+  COUNTED("cudnnGetConvolutionAlgorithm_v7");
+  *got = wanted < 2 ? wanted : 2;
+  std::memset(found, 0, sizeof(Performance) * static_cast<size_t>(*got));
+  found[0].determinism = CUDNN_NON_DETERMINISTIC;
+  if (*got == 2) {
+    found[1].determinism = CUDNN_DETERMINISTIC;
+    found[1].algo = static_cast<decltype(found[1].algo)>(1);
+    found[1].memory = 1000;
+  }
+  return CUDNN_STATUS_SUCCESS;
+}
+
+template <class T>
+cudnnStatus_t make(T** out) {
+  COUNTED("cudnnCreateDescriptor");
+  *out = new T{};
+  return CUDNN_STATUS_SUCCESS;
+}
+template <class T>
+cudnnStatus_t destroy(T* at) {
+  COUNTED("cudnnDestroyDescriptor");
+  delete at;
+  return CUDNN_STATUS_SUCCESS;
+}
+
+template <class F>
+void* address(F f) {
+  return reinterpret_cast<void*>(f);
+}
+
+}  // namespace
+
+void* emulator::find_cudnn(const char* name) {
+  const auto is = [&](const char* other) { return std::strcmp(name, other) == 0; };
+  if (is("cudnnGetErrorString"))
+    return address(+[](cudnnStatus_t) { return "CUDNN_STATUS_EXECUTION_FAILED"; });
+  if (is("cudnnGetVersion")) return address(+[]() -> size_t { return CUDNN_VERSION; });
+  if (is("cudnnCreate")) return address(make<cudnnContext>);
+  if (is("cudnnDestroy")) return address(destroy<cudnnContext>);
+  if (is("cudnnSetStream"))
+    return address(+[](cudnnHandle_t handle, cudaStream_t stream) {
+      COUNTED("cudnnSetStream");
+      handle->stream = stream;
+      return CUDNN_STATUS_SUCCESS;
+    });
+  if (is("cudnnCreateTensorDescriptor")) return address(make<cudnnTensorStruct>);
+  if (is("cudnnDestroyTensorDescriptor")) return address(destroy<cudnnTensorStruct>);
+  if (is("cudnnCreateFilterDescriptor")) return address(make<cudnnFilterStruct>);
+  if (is("cudnnDestroyFilterDescriptor")) return address(destroy<cudnnFilterStruct>);
+  if (is("cudnnCreateConvolutionDescriptor")) return address(make<cudnnConvolutionStruct>);
+  if (is("cudnnDestroyConvolutionDescriptor")) return address(destroy<cudnnConvolutionStruct>);
+  if (is("cudnnSetTensor4dDescriptor"))
+    return address(+[](cudnnTensorDescriptor_t t, cudnnTensorFormat_t format, cudnnDataType_t type, int n,
+                       int c, int h, int w) {
+      COUNTED("cudnnSetTensor4dDescriptor");
+      *t = {type, n, c, h, w};
+      return format == CUDNN_TENSOR_NHWC ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
+    });
+  if (is("cudnnSetFilter4dDescriptor"))
+    return address(+[](cudnnFilterDescriptor_t f, cudnnDataType_t type, cudnnTensorFormat_t format, int k,
+                       int c, int r, int s) {
+      COUNTED("cudnnSetFilter4dDescriptor");
+      *f = {type, k, c, r, s};
+      return format == CUDNN_TENSOR_NHWC && r == s ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
+    });
+  if (is("cudnnSetConvolution2dDescriptor"))
+    return address(+[](cudnnConvolutionDescriptor_t c, int pad_h, int, int stride_h, int, int, int,
+                       cudnnConvolutionMode_t mode, cudnnDataType_t) {
+      COUNTED("cudnnSetConvolution2dDescriptor");
+      *c = {pad_h, stride_h};
+      return mode == CUDNN_CROSS_CORRELATION ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
+    });
+  if (is("cudnnSetConvolutionMathType"))
+    return address(+[](cudnnConvolutionDescriptor_t, cudnnMathType_t) {
+      COUNTED("cudnnSetConvolutionMathType");
+      return CUDNN_STATUS_SUCCESS;
+    });
+  if (is("cudnnGetConvolutionForwardAlgorithm_v7"))
+    return address(+[](cudnnHandle_t, cudnnTensorDescriptor_t, cudnnFilterDescriptor_t,
+                       cudnnConvolutionDescriptor_t, cudnnTensorDescriptor_t, int wanted, int* got,
+                       cudnnConvolutionFwdAlgoPerf_t* found) { return two_algorithms(wanted, got, found); });
+  if (is("cudnnGetConvolutionBackwardDataAlgorithm_v7"))
+    return address(
+        +[](cudnnHandle_t, cudnnFilterDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
+            cudnnTensorDescriptor_t, int wanted, int* got,
+            cudnnConvolutionBwdDataAlgoPerf_t* found) { return two_algorithms(wanted, got, found); });
+  if (is("cudnnGetConvolutionBackwardFilterAlgorithm_v7"))
+    return address(
+        +[](cudnnHandle_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
+            cudnnFilterDescriptor_t, int wanted, int* got,
+            cudnnConvolutionBwdFilterAlgoPerf_t* found) { return two_algorithms(wanted, got, found); });
+  if (is("cudnnConvolutionForward")) return address(forward);
+  if (is("cudnnConvolutionBackwardData")) return address(backward_data);
+  if (is("cudnnConvolutionBackwardFilter")) return address(backward_filter);
+  return nullptr;
+}

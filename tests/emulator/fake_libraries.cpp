@@ -1,0 +1,29 @@
+#include "tests/emulator/fake_libraries.h"
+
+#include <cstring>
+
+#include "kernels/check.h"
+#include "kernels/cuda_libraries.h"
+
+namespace emulator {
+
+namespace {
+const char* hidden = nullptr;
+}
+
+void hide_library(const char* name) { hidden = name; }
+
+}  // namespace emulator
+
+namespace stopgrad::cuda {
+
+void* find_function(Library library, const char* name) {
+  const bool dnn = library == Library::cudnn;
+  if (emulator::hidden && std::strcmp(emulator::hidden, dnn ? "cudnn" : "cublaslt") == 0)
+    fail(Exit::device, "{} could not be opened (hidden)", dnn ? "libcudnn.so.9" : "libcublasLt.so.13");
+  void* const found = dnn ? emulator::find_cudnn(name) : emulator::find_cublaslt(name);
+  if (found == nullptr) fail(Exit::device, "the emulated device has no {}", name);
+  return found;
+}
+
+}  // namespace stopgrad::cuda
