@@ -1,14 +1,13 @@
 #include "engine/storage.h"
 
-#include <sys/mman.h>
-
-#include <cstring>
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "kernels/check.h"
+#include "kernels/memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -29,11 +28,12 @@ size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 /// Best fit over address-ordered blocks that merge with their free neighbours.
 class PoolState {
  public:
-  PoolState(Device device, size_t chunk_bytes) : device_(device), chunk_bytes_(chunk_bytes) {}
+  PoolState(Device device, size_t chunk_bytes)
+      : device_(device), chunk_bytes_(chunk_bytes > 0 ? chunk_bytes : usual_chunk(device)) {}
   ~PoolState() {
     for (auto [address, bytes] : chunks_) {
-      ASAN_UNPOISON_MEMORY_REGION(address, bytes);
-      munmap(address, bytes);
+      open(address, bytes);
+      free_memory(device_, address, bytes);
     }
   }
 
@@ -50,8 +50,8 @@ class PoolState {
       blocks_[address + bytes] = {size - bytes, true};
       free_.insert({size - bytes, address + bytes});
     }
-    ASAN_UNPOISON_MEMORY_REGION(address, bytes);
-    if (poison_) std::memset(address, 0xff, bytes);
+    open(address, bytes);
+    if (poison_) fill_memory(device_, address, 0xff, bytes);
     stats_.live_bytes += bytes;
     stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
     ++stats_.allocations;
@@ -61,7 +61,7 @@ class PoolState {
   void give_back(char* address) {
     auto block = blocks_.find(address);
     stats_.live_bytes -= block->second.bytes;
-    ASAN_POISON_MEMORY_REGION(address, block->second.bytes);
+    close(address, block->second.bytes);
     block->second.free = true;
     block = merge_with_next(block);
     if (block != blocks_.begin() && !chunks_.contains(block->first)) {
@@ -85,16 +85,23 @@ class PoolState {
   };
   using Blocks = std::map<char*, Block>;
 
+  // AddressSanitizer watches free blocks; memory of another device is none of its business.
+  void open([[maybe_unused]] char* address, [[maybe_unused]] size_t bytes) {
+    if (device_.is_cpu()) ASAN_UNPOISON_MEMORY_REGION(address, bytes);
+  }
+  void close([[maybe_unused]] char* address, [[maybe_unused]] size_t bytes) {
+    if (device_.is_cpu()) ASAN_POISON_MEMORY_REGION(address, bytes);
+  }
+
   void grow(size_t bytes) {
-    const size_t chunk = round_up(std::max(bytes, chunk_bytes_), kPage);
-    void* memory = mmap(nullptr, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
+    const size_t chunk = round_up(std::max(bytes, chunk_bytes_), device_.is_cpu() ? kPage : kAlignment);
+    void* memory = allocate_memory(device_, chunk);
+    if (memory == nullptr)
       fail(Exit::memory,
            "out of memory: a chunk of {} MiB was refused; {} MiB are in use. Use a smaller batch.",
            chunk >> 20, stats_.live_bytes >> 20);
-    madvise(memory, chunk, MADV_HUGEPAGE);
-    ASAN_POISON_MEMORY_REGION(memory, chunk);
     auto* address = static_cast<char*>(memory);
+    close(address, chunk);
     chunks_[address] = chunk;
     blocks_[address] = {chunk, true};
     free_.insert({chunk, address});

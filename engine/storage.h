@@ -40,8 +40,9 @@ struct PoolStats {
 /// A handle; copies share one pool, and blocks keep it alive.
 class Pool {
  public:
-  /// Chunks are at least `chunk_bytes`. The context behind `device` must outlive the pool.
-  explicit Pool(Device device, size_t chunk_bytes = size_t{64} << 20);
+  /// Chunks are at least `chunk_bytes`; 0: as large as is usual on the device. The context behind `device`
+  /// must outlive the pool.
+  explicit Pool(Device device, size_t chunk_bytes = 0);
   explicit Pool(std::shared_ptr<PoolState> state) : state_(std::move(state)) {}
 
   /// 256-byte aligned, not initialised. Throws Error(Exit::memory) when the system has no more.

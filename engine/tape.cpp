@@ -154,14 +154,14 @@ Tensor Tape::slot(int index, bool& accumulate) {
 void Tape::observe(int index, const Tensor& gradient) {
   if (!measure_ && !check_finite_) return;
   TapeEntry& entry = entries_[static_cast<size_t>(index)];
-  double squares = 0;
-  int64_t not_finite = 0;
+  const Tensor squares(gradient.pool(), {1}, DType::f64), odd(gradient.pool(), {1}, DType::i64);
   visit_float(gradient.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch(gradient.device(),
-           Summary<T>{gradient.count(), gradient.data<T>(), nullptr, &squares, &not_finite});
+    launch(gradient.device(), Summary<T>{gradient.count(), gradient.data<T>(), nullptr,
+                                         squares.data<double>(), odd.data<int64_t>()});
   });
-  entry.grad_norm = std::sqrt(squares);
+  entry.grad_norm = std::sqrt(squares.item());
+  const int64_t not_finite = odd.to_vector<int64_t>()[0];
   if (check_finite_ && not_finite > 0)
     fail(Exit::diverged, "backward: {} of {} values of the gradient of #{} {} ({}) are not finite",
          not_finite, gradient.count(), index, entry.name, entry.scope);

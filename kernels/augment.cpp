@@ -162,9 +162,9 @@ void run(const Augment<T>& c, Context& context) {
     size_t unused = 0;
     auto canvas = make_canvas(c, memory + static_cast<size_t>(part) * bytes, unused);
     for (int64_t i = part * total / parts; i < (part + 1) * total / parts; ++i) {
-      const int64_t image = c.index[i % c.count];
+      const int64_t image = c.index[i % c.count], place = c.gathered ? i % c.count : image;
       const AugmentParams p = params_of(c, static_cast<int>(i / c.count), image);
-      const uint8_t* pixels = c.images + image * image_size;
+      const uint8_t* pixels = c.images + place * image_size;
       if (c.channels == 3) augment_view<3>(c, pixels, p, canvas, c.y + i * view_size);
       else augment_view<1>(c, pixels, p, canvas, c.y + i * view_size);
     }

@@ -35,9 +35,10 @@ struct Augment {
   uint32_t epoch;
   AugmentRecipe recipe;
   int out_height, out_width;
-  int stored_channels;  // channels of y; those past `channels` are zero
-  bool random;          // false: the test transform, resize (if sizes differ) and normalise only
-  T* y;                 // [views, count, out_height, out_width, stored_channels]
+  int stored_channels;    // channels of y; those past `channels` are zero
+  bool random;            // false: the test transform, resize (if sizes differ) and normalise only
+  T* y;                   // [views, count, out_height, out_width, stored_channels]
+  bool gathered = false;  // `images` holds the images of `index` alone, in its order
 };
 
 namespace cpu {

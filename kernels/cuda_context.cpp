@@ -141,8 +141,8 @@ void Context::copy_on_device(void* to, const void* from, size_t bytes) {
   if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync");
 }
 
-void Context::zero(void* at, size_t bytes) {
-  if (bytes) check(cudaMemsetAsync(at, 0, bytes, stream_), "cudaMemsetAsync");
+void Context::fill(void* at, int value, size_t bytes) {
+  if (bytes) check(cudaMemsetAsync(at, value, bytes, stream_), "cudaMemsetAsync");
 }
 
 void Context::synchronize() { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }

@@ -57,7 +57,7 @@ class Context {
   void copy_to_device(void* to, const void* from, size_t bytes);  // returns when `from` may change
   void copy_to_host(void* to, const void* from, size_t bytes);    // waits
   void copy_on_device(void* to, const void* from, size_t bytes);
-  void zero(void* at, size_t bytes);
+  void fill(void* at, int value, size_t bytes);  // every byte
   void synchronize();
   /// Free bytes of the device, as its driver tells.
   size_t free_bytes();

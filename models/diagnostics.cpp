@@ -10,11 +10,13 @@ namespace stopgrad {
 
 double spread_of(const Tensor& z) {
   const int d = z.channels();
-  std::vector<double> mean(static_cast<size_t>(d)), std(static_cast<size_t>(d));
+  const Tensor mean(z.pool(), {d}, DType::f64), deviation(z.pool(), {d}, DType::f64);
   visit_float(z.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch(z.device(), UnitRowStatistics<T>{z.rows(), d, z.data<T>(), mean.data(), std.data()});
+    launch(z.device(),
+           UnitRowStatistics<T>{z.rows(), d, z.data<T>(), mean.data<double>(), deviation.data<double>()});
   });
+  const std::vector<double> std = deviation.to_vector<double>();
   return std::sqrt(static_cast<double>(d)) * std::accumulate(std.begin(), std.end(), 0.0) / d;
 }
 

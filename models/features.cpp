@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "kernels/elementwise.h"
+#include "models/image_feed.h"
 #include "models/knn.h"
 
 namespace stopgrad {
@@ -28,28 +29,25 @@ AugmentRecipe robust_recipe(const AugmentRecipe& training) {
 }
 
 /// Images [first, first + count) of the set as activations of the model [count, H, W, C].
-Tensor evaluation_batch(Model& model, const Dataset& set, EvalView view, int64_t first, int count) {
+Tensor evaluation_batch(Model& model, ImageFeed& feed, const Dataset& set, EvalView view, int64_t first,
+                        int count) {
   std::vector<int64_t> index(static_cast<size_t>(count));
   std::iota(index.begin(), index.end(), first);
   const Tensor x(model.step_memory(), {count, set.height, set.width, set.channels}, model.activations());
   visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    launch(x.device(), Augment<T>{.images = set.images.data(),
-                                  .height = set.height,
-                                  .width = set.width,
-                                  .channels = set.channels,
-                                  .index = index.data(),
-                                  .count = count,
-                                  .views = 1,
-                                  .first_view = 0,
-                                  .seed = kRobustSeed,
-                                  .epoch = kRobustEpoch,
-                                  .recipe = robust_recipe(model.recipe().views),
-                                  .out_height = set.height,
-                                  .out_width = set.width,
-                                  .stored_channels = set.channels,
-                                  .random = view == EvalView::robust,
-                                  .y = x.data<T>()});
+    Augment<T> call{.views = 1,
+                    .first_view = 0,
+                    .seed = kRobustSeed,
+                    .epoch = kRobustEpoch,
+                    .recipe = robust_recipe(model.recipe().views),
+                    .out_height = set.height,
+                    .out_width = set.width,
+                    .stored_channels = set.channels,
+                    .random = view == EvalView::robust,
+                    .y = x.data<T>()};
+    feed.aim(call, index);
+    launch(x.device(), call);
   });
   return x;
 }
@@ -67,9 +65,11 @@ template <class F>
 Tensor collect(Model& model, const Dataset& set, EvalView view, int64_t width, F&& map,
                const std::function<void(int64_t, int64_t)>& progress) {
   const Tensor out(model.permanent(), {set.count, width}, DType::f32);
+  ImageFeed feed(model.step_memory(), set, kBatch, 0);  // each image is read once: no copy of the whole set
   for (int64_t first = 0; first < set.count; first += kBatch) {
     const int count = static_cast<int>(std::min<int64_t>(kBatch, set.count - first));
-    store_as_float(map(evaluation_batch(model, set, view, first, count)), out.rows(first, first + count));
+    store_as_float(map(evaluation_batch(model, feed, set, view, first, count)),
+                   out.rows(first, first + count));
     if (progress) progress(first + count, set.count);
   }
   return out;

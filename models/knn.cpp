@@ -32,19 +32,23 @@ Neighbours nearest_neighbours(const Tensor& bank, const Tensor& queries, int k) 
   out.similarity.resize(static_cast<size_t>(q.rows()) * static_cast<size_t>(out.k));
   out.index.resize(out.similarity.size());
   const Tensor similarity(q.pool(), {kQueryBlock, kBankBlock}, DType::f32);
+  const Tensor best(q.pool(), {q.shape()[0], out.k}, DType::f32),
+      best_index(q.pool(), {q.shape()[0], out.k}, DType::i64);
   for (int query = 0; query < q.rows(); query += kQueryBlock) {
     const int m = std::min(kQueryBlock, q.rows() - query);
-    const size_t place = static_cast<size_t>(query) * static_cast<size_t>(out.k);
     for (int first = 0; first < b.rows(); first += kBankBlock) {
       const int n = std::min(kBankBlock, b.rows() - first);
       launch(q.device(),
              Gemm<float, float>{m, n, q.channels(), false, true, q.rows(query, query + m).data<float>(),
                                 b.rows(first, first + n).data<float>(), similarity.data<float>(), false,
                                 nullptr});
-      launch(q.device(), TopK{m, n, out.k, first, similarity.data<float>(), &out.similarity[place],
-                              &out.index[place], first == 0});
+      launch(q.device(),
+             TopK{m, n, out.k, first, similarity.data<float>(), best.rows(query, query + m).data<float>(),
+                  best_index.rows(query, query + m).data<int64_t>(), first == 0});
     }
   }
+  best.to_host(out.similarity.data());
+  best_index.to_host(out.index.data());
   return out;
 }
 

@@ -83,6 +83,8 @@ LinearProbeResult linear_probe(const Tensor& train, const std::vector<int32_t>& 
   const CosineSchedule schedule{scaled_rate(options.base_rate, batch), options.epochs * loader.batches()};
 
   Tensor block(pool, {batch, d}, DType::f32), labels(pool, {batch}, DType::i32);
+  std::vector<float> rows(static_cast<size_t>(block.count()));
+  std::vector<int32_t> row_labels(static_cast<size_t>(batch));
   std::vector<int64_t> index(static_cast<size_t>(batch));
   LinearProbeResult result;
   int64_t step = 0;
@@ -92,10 +94,11 @@ LinearProbeResult linear_probe(const Tensor& train, const std::vector<int32_t>& 
       loader.indices(static_cast<uint32_t>(epoch), b, index);
       for (int i = 0; i < batch; ++i) {
         const auto k = static_cast<size_t>(index[static_cast<size_t>(i)]);
-        std::memcpy(block.data<float>() + int64_t{i} * d, x.data() + k * static_cast<size_t>(d),
-                    static_cast<size_t>(d) * sizeof(float));
-        labels.data<int32_t>()[i] = train_labels[k];
+        std::copy_n(x.data() + k * static_cast<size_t>(d), d, rows.data() + int64_t{i} * d);
+        row_labels[static_cast<size_t>(i)] = train_labels[k];
       }
+      block.from_host(rows.data());
+      labels.from_host(row_labels.data());
       Tape tape;
       Pass pass{.tape = tape};
       const Var input = tape.input(block);

@@ -10,17 +10,19 @@ namespace stopgrad {
 Model::Model(const Recipe& recipe, ImageSize images)
     : recipe_(recipe),
       images_(images),
-      context_(static_cast<int>(recipe.threads)),
+      compute_(recipe.device, static_cast<int>(recipe.threads), recipe.precision),
       permanent_(device()),
-      step_(device(), size_t{16} << 20) {
+      step_(device(), device().is_cpu() ? size_t{16} << 20 : 0) {
   check_recipe(recipe);
-  method_ = std::make_unique<SimSiam>(simsiam_config(recipe, images.height, images.width, images.channels));
+  SimSiamConfig config = simsiam_config(recipe, images.height, images.width, images.channels);
+  if (recipe.form == "auto") config.form = compute_.prefers_batched() ? ViewForm::batched : ViewForm::branch;
+  method_ = std::make_unique<SimSiam>(config);
   slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe),
                                           [&](Visitor& v) { method_->visit(v); });
   slab_->initialize(static_cast<uint64_t>(recipe.seed));
 }
 
-std::unique_ptr<Model> load_model(const std::string& path, int64_t threads) {
+std::unique_ptr<Model> load_model(const std::string& path, int64_t threads, const std::string& device) {
   const SafetensorsHeader header = read_header(path);
   const auto recipe = header.metadata.find("stopgrad.recipe"),
              size = header.metadata.find("stopgrad.image_size");
@@ -35,6 +37,7 @@ std::unique_ptr<Model> load_model(const std::string& path, int64_t threads) {
          path);
   Recipe r = parse_recipe(recipe->second, path);
   r.threads = threads;
+  r.device = device;
   auto model = std::make_unique<Model>(r, images);
   load_checkpoint(path, model->slab(), false);
   return model;

@@ -2,6 +2,7 @@
 // A recipe made real for images of one size: context, memory, method, parameters.
 #include <memory>
 
+#include "models/compute.h"
 #include "models/recipe.h"
 
 namespace stopgrad {
@@ -20,7 +21,8 @@ class Model {
   const Recipe& recipe() const { return recipe_; }
   ImageSize images() const { return images_; }
   DType activations() const { return slab_->activations(); }
-  Device device() { return {.cpu = &context_}; }
+  Device device() const { return compute_.device(); }
+  const Compute& compute() const { return compute_; }
   /// Permanent memory (parameters, features), and memory for steps: results of operations live where their
   /// input does, so views are put there too.
   Pool permanent() const { return permanent_; }
@@ -31,7 +33,7 @@ class Model {
  private:
   Recipe recipe_;
   ImageSize images_;
-  cpu::Context context_;
+  Compute compute_;
   Pool permanent_, step_;
   std::unique_ptr<Method> method_;
   std::unique_ptr<ParameterSlab> slab_;
@@ -39,6 +41,7 @@ class Model {
 
 /// The model of a checkpoint that a run wrote, with its recipe and weights, ready for evaluation. Throws
 /// Error(Exit::checkpoint).
-std::unique_ptr<Model> load_model(const std::string& path, int64_t threads = 0);
+std::unique_ptr<Model> load_model(const std::string& path, int64_t threads = 0,
+                                  const std::string& device = "cpu");
 
 }  // namespace stopgrad

@@ -38,7 +38,7 @@ struct Recipe {
   // [train]
   int64_t batch = 128, epochs = 0, steps = 1200;
   double base_rate = 1.0, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
-  std::string schedule = "step", precision = "float32";
+  std::string schedule = "step", precision = "float32", device = "auto";
   int64_t seed = 0, threads = 0;
   // [monitor]
   int64_t knn_every = 0, knn_k = 200, knn_bank = 10000, checkpoint_every = 1, keep_checkpoints = 2;

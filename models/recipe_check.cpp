@@ -69,6 +69,8 @@ void check_recipe(const Recipe& r) {
   in_range("train.decay", r.decay, 0.0, 1.0);
   in_range("train.warmup_epochs", r.warmup_epochs, 0.0, 100000.0);
   in_range<int64_t>("train.seed", r.seed, 0, INT64_MAX);
+  require(r.device == "auto" || r.device == "cpu" || r.device.starts_with("cuda"), "train.device", r.device,
+          "choose auto, cpu, cuda or cuda:N");
   in_range<int64_t>("train.threads", r.threads, 0, 1024);
   in_range<int64_t>("monitor.knn_k", r.knn_k, 1, 100000);
   in_range("monitor.knn_temperature", r.knn_temperature, 1e-3, 1e3);

@@ -47,6 +47,7 @@ std::string identity(Recipe r) {
   r.collapse_spread = plain.collapse_spread;
   r.fail_on_collapse = plain.fail_on_collapse;
   r.threads = plain.threads;
+  r.device = plain.device;
   return to_toml(r);
 }
 
@@ -89,7 +90,9 @@ Trainer::Trainer(Model& model, const Dataset& train, const Dataset* test, std::s
       directory_(std::move(directory)),
       loader_(train.count, static_cast<int>(model.recipe().batch),
               static_cast<uint64_t>(model.recipe().seed)),
-      sgd_(model.slab(), model.recipe().momentum, model.recipe().decay) {
+      sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
+      feed_(model.permanent(), train, static_cast<int>(model.recipe().batch),
+            model.compute().free_bytes() / 2) {
   const Recipe& r = model.recipe();
   const ImageSize size{train.height, train.width, train.channels};
   ENSURE(size == model.images(), "trainer: the set {} and the model differ in image size", train.name);
@@ -110,22 +113,18 @@ void Trainer::make_views(int64_t epoch, int64_t batch) {
   visit_float(views_.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Recipe& r = model_.recipe();
-    launch(views_.device(), Augment<T>{.images = train_.images.data(),
-                                       .height = train_.height,
-                                       .width = train_.width,
-                                       .channels = train_.channels,
-                                       .index = index_.data(),
-                                       .count = static_cast<int>(index_.size()),
-                                       .views = model_.method().views(),
-                                       .first_view = 0,
-                                       .seed = static_cast<uint64_t>(r.seed),
-                                       .epoch = static_cast<uint32_t>(epoch),
-                                       .recipe = r.views,
-                                       .out_height = train_.height,
-                                       .out_width = train_.width,
-                                       .stored_channels = train_.channels,
-                                       .random = true,
-                                       .y = views_.data<T>()});
+    Augment<T> call{.views = model_.method().views(),
+                    .first_view = 0,
+                    .seed = static_cast<uint64_t>(r.seed),
+                    .epoch = static_cast<uint32_t>(epoch),
+                    .recipe = r.views,
+                    .out_height = train_.height,
+                    .out_width = train_.width,
+                    .stored_channels = train_.channels,
+                    .random = true,
+                    .y = views_.data<T>()};
+    feed_.aim(call, index_);
+    launch(views_.device(), call);
   });
 }
 
@@ -248,7 +247,7 @@ void Trainer::save(const TrainerEvents& events) {
       {"stopgrad.step", std::to_string(step_)},
       {"stopgrad.images", std::to_string(train_.count)},
       {"stopgrad.image_size", fmt::format("{}x{}x{}", train_.height, train_.width, train_.channels)},
-      {"stopgrad.threads", std::to_string(model_.device().cpu->threads())},
+      {"stopgrad.threads", std::to_string(model_.compute().threads())},
       {"stopgrad.metrics_bytes", std::to_string(metrics_bytes_)}};
   try {
     save_checkpoint(directory_ + "/" + name, model_.slab(), metadata);

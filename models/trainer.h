@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "engine/optimizer.h"
+#include "models/image_feed.h"
 #include "models/model.h"
 
 namespace stopgrad {
@@ -78,6 +79,7 @@ class Trainer {
   CosineSchedule schedule_;
   int64_t total_steps_ = 0, step_ = 0;
   std::vector<int64_t> index_;
+  ImageFeed feed_;
   Tensor views_;
   uint64_t metrics_bytes_ = 0;  // of metrics.jsonl that belong to the steps done
   int low_steps_ = 0;           // consecutive steps below the alarm's spread

@@ -3,20 +3,18 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
-#include "data/synthetic.h"
 #include "engine/checkpoint.h"
 #include "models/diagnostics.h"
 #include "models/knn.h"
 #include "models/linear_probe.h"
 #include "models/trainer.h"
 #include "tests/compare.h"
+#include "tests/small_run.h"
 
 using namespace stopgrad;
 using namespace stopgrad::test;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -28,58 +26,6 @@ int64_t count_parameters(const std::function<void(Visitor&)>& visit) {
   v.counter = [](const std::string&, int64_t&) {};
   visit(v);
   return n;
-}
-
-Recipe small_recipe() {
-  return parse_recipe(R"(
-    [net]
-    widths = [4, 8]
-    blocks = [1, 1]
-    [projector]
-    widths = [16, 16]
-    [predictor]
-    hidden = 4
-    [train]
-    batch = 16
-    steps = 20
-    base_rate = 1.0
-    [monitor]
-    checkpoint_every = 0
-  )",
-                      "test");
-}
-
-const Dataset& small_set() {
-  static const Dataset set = make_synthetic(64, 8, 3, 5, Split::train);
-  return set;
-}
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("stopgrad_test_{}_{}", getpid(), ++count());
-  Folder() { fs::remove_all(path); }
-  ~Folder() { fs::remove_all(path); }
-  static int& count() {
-    static int n = 0;
-    return n;
-  }
-};
-
-/// All values, momenta, buffers and counters of a model, as bytes.
-std::string state_of(Model& model) {
-  std::string out;
-  auto add = [&](const Tensor& t) { out.append(static_cast<const char*>(t.raw()), t.bytes()); };
-  for (const Tensor& t : {model.slab().values, model.slab().momenta}) add(t);
-  for (const Buffer* b : model.slab().buffers()) add(b->value);
-  for (const auto& [name, n] : model.slab().counters()) out += name + std::to_string(*n);
-  return out;
-}
-
-/// metrics.jsonl without the times.
-std::string metrics_of(const fs::path& folder) {
-  std::ifstream in(folder / "metrics.jsonl");
-  std::string out;
-  for (std::string line; std::getline(in, line);) out += line.substr(0, line.find(",\"seconds\"")) + "\n";
-  return out;
 }
 
 }  // namespace

@@ -32,8 +32,9 @@ int class_count(const Dataset& set) { return *std::max_element(set.labels.begin(
 uint64_t backbone_hash(Model& model) {
   uint64_t h = 0xcbf29ce484222325u;
   auto mix = [&](const Tensor& t) {
-    const auto* bytes = static_cast<const unsigned char*>(t.raw());
-    for (size_t i = 0; i < t.bytes(); ++i) h = (h ^ bytes[i]) * 0x100000001b3u;
+    std::vector<unsigned char> bytes(t.bytes());
+    t.to_host(bytes.data());
+    for (const unsigned char byte : bytes) h = (h ^ byte) * 0x100000001b3u;
   };
   Visitor v;
   v.parameter = [&](const std::string&, Parameter& p) { mix(p.value); };

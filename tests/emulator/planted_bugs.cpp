@@ -179,7 +179,7 @@ int run(const Bug& bug) {
   auto* in = static_cast<float*>(context.allocate(bytes));
   auto* out = static_cast<float*>(context.allocate(bytes));
   context.copy_to_device(in, host.data(), bytes);
-  context.zero(out, bytes);
+  context.fill(out, 0, bytes);
   if (bug.special == Bug::host_read) return in[0] > 0 ? 0 : 1;
   if (bug.special == Bug::freed) context.free(in);
   const int limit = bug.kernel == return_before_a_barrier ? n - 10 : n;

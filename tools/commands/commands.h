@@ -24,7 +24,7 @@ void add_info(CLI::App& app, int& exit_code);
 
 /// Where a recipe comes from: a TOML file or none (the defaults), then --data and --set on top.
 struct RecipeOptions {
-  std::string file, data;
+  std::string file, data, device, precision;
   std::vector<std::string> sets;
   void add_to(CLI::App& app);
   Recipe load() const;

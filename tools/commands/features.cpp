@@ -35,8 +35,8 @@ std::string name_of_image(const Dataset& set, int64_t i) {
 void write_features(const std::string& path, const Tensor& features, const Dataset& set) {
   SafetensorsWriter writer;
   writer.metadata("format", "pt");
-  const auto* bytes = static_cast<const std::byte*>(features.raw());
-  writer.add("features", "F32", {features.shape()[0], features.shape()[1]}, {bytes, features.bytes()});
+  const std::vector<float> values = features.to_vector<float>();
+  writer.add("features", "F32", {features.shape()[0], features.shape()[1]}, std::as_bytes(std::span(values)));
   if (!set.labels.empty()) writer.add("labels", "I32", {set.count}, std::as_bytes(std::span(set.labels)));
   writer.write(path);
 }

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "kernels/cpu_features.h"
+#include "models/compute.h"
 #include "tools/commands/commands.h"
 
 namespace stopgrad::tools {
@@ -20,7 +21,7 @@ int run_info(const InfoOptions& o) {
   const cpu::Context context;
   fmt::print("simsiam {} ({}, built with {} {})\n", STOPGRAD_VERSION, STOPGRAD_COMMIT, STOPGRAD_COMPILER,
              __VERSION__);
-  fmt::print("devices: cpu, {} threads\n", context.threads());
+  fmt::print("cpu: {} threads\n{}", context.threads(), list_devices());
   fmt::print("bf16 training: {}\n",
              cpu::bf16_is_fast_here() ? "fast here (AVX512_BF16 or AMX)" : "not faster here");
   return 0;

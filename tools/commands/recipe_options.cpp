@@ -8,12 +8,17 @@ void RecipeOptions::add_to(CLI::App& app) {
   app.add_option("recipe", file, "TOML recipe; without one the defaults (simsiam info --recipe prints them)");
   app.add_option("--data", data,
                  "data set: fashion_mnist, cifar10:DIR, folder:DIR, synthetic, ... (data.set)");
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N (train.device)");
+  app.add_option("--precision", precision, "fp32, tf32 or bf16 (train.precision)")
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16"}));
   app.add_option("--set", sets, "key=value on top of the recipe, e.g. --set train.batch=64")->expected(1, -1);
 }
 
 Recipe RecipeOptions::load() const {
   Recipe recipe = file.empty() ? Recipe{} : read_recipe(file);
   if (!data.empty()) recipe.data = data;
+  if (!device.empty()) recipe.device = device;
+  if (!precision.empty()) recipe.precision = precision == "fp32" ? "float32" : precision;
   for (const std::string& s : sets) set_key(recipe, s);
   check_recipe(recipe);
   return recipe;

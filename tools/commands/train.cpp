@@ -40,9 +40,9 @@ int exit_code_of(RunEnd end) {
 
 int run_train(const TrainOptions& o) {
   const Recipe recipe = o.recipe.load();
-  if (recipe.precision == "bf16") cpu::require_fast_bf16();
   const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
   Model model(recipe, {train.height, train.width, train.channels});
+  if (recipe.precision == "bf16" && model.device().is_cpu()) cpu::require_fast_bf16();
   Trainer trainer(model, train, &test, o.out);
   const std::string from = resume_path(o);
   if (!from.empty()) trainer.resume(from);
@@ -52,9 +52,9 @@ int run_train(const TrainOptions& o) {
 
   Progress progress(trainer.step(), recipe.batch * model.method().views(), o.quiet);
   progress.line(fmt::format(
-      "{}: {} images {}x{}x{}; {} parameters; {} steps of {} images; {} threads{}", train.name, train.count,
+      "{}: {} images {}x{}x{}; {} parameters; {} steps of {} images; {}{}", train.name, train.count,
       train.height, train.width, train.channels, short_count(model.slab().parameter_count()),
-      trainer.total_steps(), recipe.batch, model.device().cpu->threads(),
+      trainer.total_steps(), recipe.batch, model.compute().describe(),
       from.empty() ? "" : fmt::format("; resumed from {} at step {}", from, trainer.step())));
   TrainerEvents events;
   events.step = [&](const StepReport& r) { progress.step(r); };
