@@ -51,30 +51,6 @@ __device__ __forceinline__ void for_each_row(int rows, int channels, int part_ro
   for (; count > 0; --count, at += stride) f(at);
 }
 
-/// P elements of a row, as float.
-template <int P, class T>
-__device__ __forceinline__ void load(const T* at, float (&out)[P]) {
-  if constexpr (P == 1) {
-    out[0] = to_float(*at);
-  } else {
-    const auto pack = *reinterpret_cast<const Pack<T>*>(at);
-#pragma unroll
-    for (int k = 0; k < P; ++k) out[k] = to_float(pack.v[k]);
-  }
-}
-
-template <int P, class T>
-__device__ __forceinline__ void store(T* at, const float (&value)[P]) {
-  if constexpr (P == 1) {
-    *at = from_float<T>(value[0]);
-  } else {
-    Pack<T> pack;
-#pragma unroll
-    for (int k = 0; k < P; ++k) pack.v[k] = from_float<T>(value[k]);
-    *reinterpret_cast<Pack<T>*>(at) = pack;
-  }
-}
-
 /// The numbers of a thread's channels; `absent` where there is no such vector.
 template <int P>
 __device__ __forceinline__ void load_channels(const float* vector, int first, int channels, float absent,

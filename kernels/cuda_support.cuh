@@ -14,12 +14,29 @@ __device__ __forceinline__ T from_float(float x) {
   return T(x);
 }
 
-/// 16 bytes of T, moved by one instruction. Addresses must be multiples of 16.
-template <class T>
-struct alignas(16) Pack {
-  static constexpr int size = 16 / sizeof(T);
+/// N elements of T, 16 bytes of them unless told, moved by one instruction. Addresses must be multiples of
+/// its size.
+template <class T, int N = 16 / sizeof(T)>
+struct alignas(N * sizeof(T)) Pack {
+  static constexpr int size = N;
   T v[size];
 };
+
+/// P elements of a row, as float.
+template <int P, class T>
+__device__ __forceinline__ void load(const T* at, float (&out)[P]) {
+  const auto pack = *reinterpret_cast<const Pack<T, P>*>(at);
+#pragma unroll
+  for (int k = 0; k < P; ++k) out[k] = to_float(pack.v[k]);
+}
+
+template <int P, class T>
+__device__ __forceinline__ void store(T* at, const float (&value)[P]) {
+  Pack<T, P> pack;
+#pragma unroll
+  for (int k = 0; k < P; ++k) pack.v[k] = from_float<T>(value[k]);
+  *reinterpret_cast<Pack<T, P>*>(at) = pack;
+}
 
 inline bool aligned(const void* at) { return reinterpret_cast<size_t>(at) % 16 == 0; }  // null too
 
