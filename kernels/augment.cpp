@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/augment_call.h"
 #include "kernels/augment_colour.h"
-#include "kernels/augment_params.h"
 #include "kernels/augment_resample.h"
-#include "kernels/check.h"
 
 namespace stopgrad::cpu {
 
@@ -97,61 +96,12 @@ void augment_view(const Augment<T>& call, const uint8_t* image, const AugmentPar
   else normalise<C, 0>(canvas.planes, size, call.recipe, call.stored_channels, y);
 }
 
-template <class T>
-AugmentParams params_of(const Augment<T>& call, int view, int64_t image) {
-  if (!call.random) {
-    AugmentParams whole;
-    whole.height = call.height;
-    whole.width = call.width;
-    return whole;
-  }
-  const AugmentDraws draws{call.seed, call.epoch, static_cast<uint32_t>(image),
-                           static_cast<uint32_t>(call.first_view + view)};
-  return draw_augment_params(call.recipe, draws, call.height, call.width);
-}
-
-template <class T>
-void check(const Augment<T>& c) {
-  const AugmentRecipe& r = c.recipe;
-  ENSURE(c.height > 0 && c.width > 0 && c.out_height > 0 && c.out_width > 0,
-         "augment: images of {}x{} to views of {}x{}; every size must be positive", c.height, c.width,
-         c.out_height, c.out_width);
-  ENSURE(
-      int64_t{c.height} * c.out_height < 1 << 28 && int64_t{c.width} * c.out_width < 1 << 28,
-      "augment: images of {}x{} to views of {}x{} are beyond the whole numbers used; make the images smaller",
-      c.height, c.width, c.out_height, c.out_width);
-  ENSURE(c.views > 0 && c.count > 0, "augment: {} views of {} images; both must be positive", c.views,
-         c.count);
-  ENSURE(c.channels == 1 || c.channels == 3, "augment: images have {} channels, 1 or 3 are supported",
-         c.channels);
-  ENSURE(c.stored_channels >= c.channels, "augment: views store {} channels of images that have {}",
-         c.stored_channels, c.channels);
-  for (int i = 0; i < c.channels; ++i) {
-    ENSURE(r.std[i] > 0, "augment: std of channel {} is {}, it must be positive", i, r.std[i]);
-  }
-  ENSURE(r.scale_min > 0 && r.scale_min <= r.scale_max && r.scale_max <= 1,
-         "augment: areas of the crop from {} to {}, they must lie in (0, 1] and rise", r.scale_min,
-         r.scale_max);
-  ENSURE(r.ratio_min >= 0.001f && r.ratio_min <= r.ratio_max && r.ratio_max <= 1000,
-         "augment: aspects of the crop from {} to {}, they must lie in [0.001, 1000] and rise", r.ratio_min,
-         r.ratio_max);
-  ENSURE(
-      r.brightness >= 0 && r.contrast >= 0 && r.saturation >= 0 && r.hue >= 0 && r.hue <= 0.5f,
-      "augment: strengths {} {} {} of brightness, contrast, saturation must not be negative, hue {} must lie "
-      "in [0, 0.5]",
-      r.brightness, r.contrast, r.saturation, r.hue);
-  ENSURE(r.blur_sigma_min > 0 && r.blur_sigma_min <= r.blur_sigma_max && r.blur_sigma_max <= 100,
-         "augment: sigma of the blur from {} to {}, it must lie in (0, 100] and rise", r.blur_sigma_min,
-         r.blur_sigma_max);
-}
-
 }  // namespace
 
 template <class T>
 void run(const Augment<T>& c, Context& context) {
-  check(c);
+  check_augment(c);
   const int64_t total = int64_t{c.views} * c.count;
-  const int64_t image_size = int64_t{c.height} * c.width * c.channels;
   const int64_t view_size = int64_t{c.out_height} * c.out_width * c.stored_channels;
   const int parts = static_cast<int>(std::min<int64_t>(context.threads(), total));
   size_t bytes = 0;
@@ -162,9 +112,9 @@ void run(const Augment<T>& c, Context& context) {
     size_t unused = 0;
     auto canvas = make_canvas(c, memory + static_cast<size_t>(part) * bytes, unused);
     for (int64_t i = part * total / parts; i < (part + 1) * total / parts; ++i) {
-      const int64_t image = c.index[i % c.count], place = c.gathered ? i % c.count : image;
-      const AugmentParams p = params_of(c, static_cast<int>(i / c.count), image);
-      const uint8_t* pixels = c.images + place * image_size;
+      const int64_t image = c.index[i % c.count];
+      const AugmentParams p = augment_params_of(c, static_cast<int>(i / c.count), image);
+      const uint8_t* pixels = source_of(c, static_cast<int>(i % c.count));
       if (c.channels == 3) augment_view<3>(c, pixels, p, canvas, c.y + i * view_size);
       else augment_view<1>(c, pixels, p, canvas, c.y + i * view_size);
     }

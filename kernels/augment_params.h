@@ -109,15 +109,17 @@ STOPGRAD_HOST_DEVICE inline void draw_crop(const AugmentRecipe& r, const Augment
   p.left = (width - p.width) / 2;
 }
 
-/// Any of the 24 orders of the four jitter operations, from one number in [0, 24)
+/// Any of the 24 orders of the four jitter operations, from one number in [0, 24). They are the bytes of a
+/// word, where a device swaps two without memory.
 STOPGRAD_HOST_DEVICE inline void shuffle_jitter(int pick, Jitter* order) {
+  uint32_t bytes = 0x03020100;
   for (int last = 3; last > 0; --last) {
     const int other = pick % (last + 1);
     pick /= last + 1;
-    const Jitter kept = order[last];
-    order[last] = order[other];
-    order[other] = kept;
+    const uint32_t differ = (bytes >> 8 * last ^ bytes >> 8 * other) & 0xff;
+    bytes ^= differ << 8 * last ^ differ << 8 * other;
   }
+  for (int i = 0; i < 4; ++i) order[i] = static_cast<Jitter>(bytes >> 8 * i & 0xff);
 }
 
 /// Factor of brightness, contrast or saturation: uniform in [max(0, 1 - strength), 1 + strength)

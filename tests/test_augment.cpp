@@ -3,43 +3,14 @@
 #undef CHECK  // from here on Catch's
 #include <catch2/catch.hpp>
 
-#include <numeric>
-
 #include "data/augmenter.h"
+#include "tests/augment_images.h"
 #include "tests/compare.h"
-#include "tests/reference/augment.h"
 
 using namespace stopgrad;
 using namespace stopgrad::test;
 
 namespace {
-
-struct Images {
-  int count, height, width, channels;
-  std::vector<uint8_t> bytes;
-
-  /// Noise, with every seventh image black, white or grey in places, where hue has no meaning
-  Images(int n, int h, int w, int c) : count(n), height(h), width(w), channels(c) {
-    const size_t size = static_cast<size_t>(h * w * c);
-    bytes.resize(size * static_cast<size_t>(n));
-    for (size_t i = 0; i < bytes.size(); ++i) {
-      const Philox p = philox(5, Purpose::test, static_cast<uint32_t>(i), 2, 0, 0);
-      bytes[i] = static_cast<uint8_t>(p.v[0] >> 24);
-      if (i / size % 7 == 6 && c == 3 && i % 3 > 0 && i / 3 % 2 == 0) bytes[i] = bytes[i - 1];
-      if (i / size % 7 == 5) bytes[i] = p.v[1] % 2 == 0 ? 0 : 255;
-    }
-  }
-  ImageBytes all() const { return {bytes.data(), height, width, channels}; }
-  Picture at(int64_t i) const {
-    return picture(bytes.data() + i * height * width * channels, height, width, channels);
-  }
-};
-
-std::vector<int64_t> first(int count) {
-  std::vector<int64_t> index(static_cast<size_t>(count));
-  std::iota(index.begin(), index.end(), 0);
-  return index;
-}
 
 template <class T>
 std::vector<T> views_of(const Images& images, const std::vector<int64_t>& index, const AugmentRecipe& recipe,
