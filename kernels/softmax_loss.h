@@ -14,7 +14,8 @@ template <class T>
 struct CrossEntropyForward {
   int rows, classes;
   const T* logits;        // [rows, classes]
-  const int32_t* labels;  // [rows], in [0, classes): others are an error
+  const int32_t* labels;  // [rows], in [0, classes): others are an error; on CUDA, which cannot throw one
+                          // without waiting for the device, the loss is NaN then
   Acc<T>* loss;           // one number
   Acc<T>* probability;    // [rows, classes], saved for backward
 };
