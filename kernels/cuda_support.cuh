@@ -22,20 +22,28 @@ struct alignas(N * sizeof(T)) Pack {
   T v[size];
 };
 
-/// P elements of a row, as float.
+/// P elements of a row, as float: by moves of at most 16 bytes.
 template <int P, class T>
 __device__ __forceinline__ void load(const T* at, float (&out)[P]) {
-  const auto pack = *reinterpret_cast<const Pack<T, P>*>(at);
+  constexpr int size = P < Pack<T>::size ? P : Pack<T>::size;
 #pragma unroll
-  for (int k = 0; k < P; ++k) out[k] = to_float(pack.v[k]);
+  for (int i = 0; i < P; i += size) {
+    const auto pack = *reinterpret_cast<const Pack<T, size>*>(at + i);
+#pragma unroll
+    for (int k = 0; k < size; ++k) out[i + k] = to_float(pack.v[k]);
+  }
 }
 
 template <int P, class T>
 __device__ __forceinline__ void store(T* at, const float (&value)[P]) {
-  Pack<T, P> pack;
+  constexpr int size = P < Pack<T>::size ? P : Pack<T>::size;
 #pragma unroll
-  for (int k = 0; k < P; ++k) pack.v[k] = from_float<T>(value[k]);
-  *reinterpret_cast<Pack<T, P>*>(at) = pack;
+  for (int i = 0; i < P; i += size) {
+    Pack<T, size> pack;
+#pragma unroll
+    for (int k = 0; k < size; ++k) pack.v[k] = from_float<T>(value[i + k]);
+    *reinterpret_cast<Pack<T, size>*>(at + i) = pack;
+  }
 }
 
 inline bool aligned(const void* at) { return reinterpret_cast<size_t>(at) % 16 == 0; }  // null too

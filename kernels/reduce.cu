@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kThreads, 4) summary_parts(Summary<T> call, Pa
   for (int64_t left = (packs - i + step - 1) / step; left > 0; --left, i += step) {
     float v[P];
     if constexpr (whole) {
-      rows::load<P>(call.x + i * P, v);
+      load<P>(call.x + i * P, v);
     } else {
 #pragma unroll
       for (int k = 0; k < P; ++k) v[k] = to_float(call.x[i * P + k]);

@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(norm::kThreads, norm::kBlocks)
 #pragma unroll 4
     for (int left = (end - row + step - 1) / step; left > 0; --left, row += step) {
       float v[P];
-      rows::load<P>(x + int64_t{row} * channels + first, v);
+      load<P>(x + int64_t{row} * channels + first, v);
 #pragma unroll
       for (int k = 0; k < P; ++k) sum[k] += term.term(v[k], row, first + k);
     }
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(rows::kThreads, rows::kMinBlocks)
 #pragma unroll 4
   for (int i = team.first; i < channels; i += team.step) {
     float v[P];
-    rows::load<P>(x + int64_t{team.row} * channels + i, v);
+    load<P>(x + int64_t{team.row} * channels + i, v);
 #pragma unroll
     for (int k = 0; k < P; ++k) squares[0] = fma(double{v[k]}, double{v[k]}, squares[0]);
   }

@@ -35,38 +35,6 @@ void choose(bool whole, int channels, F f) {
   else with(std::integral_constant<int, 1>());
 }
 
-/// P elements as float: by 16-byte moves, or one.
-template <int P, class T>
-__device__ __forceinline__ void load(const T* at, float (&out)[P]) {
-  if constexpr (P == 1) {
-    out[0] = to_float(*at);
-  } else {
-    constexpr int size = Pack<T>::size;
-#pragma unroll
-    for (int i = 0; i < P; i += size) {
-      const auto pack = *reinterpret_cast<const Pack<T>*>(at + i);
-#pragma unroll
-      for (int k = 0; k < size; ++k) out[i + k] = to_float(pack.v[k]);
-    }
-  }
-}
-
-template <int P, class T>
-__device__ __forceinline__ void store(T* at, const float (&value)[P]) {
-  if constexpr (P == 1) {
-    *at = from_float<T>(value[0]);
-  } else {
-    constexpr int size = Pack<T>::size;
-#pragma unroll
-    for (int i = 0; i < P; i += size) {
-      Pack<T> pack;
-#pragma unroll
-      for (int k = 0; k < size; ++k) pack.v[k] = from_float<T>(value[i + k]);
-      *reinterpret_cast<Pack<T>*>(at + i) = pack;
-    }
-  }
-}
-
 /// P elements of an output: set, or added to.
 template <int P, class T>
 __device__ __forceinline__ void put(T* at, float (&value)[P], bool accumulate) {
