@@ -43,16 +43,15 @@ __device__ __forceinline__ Canvas make_canvas(const Augment<T>& call, const Plan
 template <int C, class T>
 __device__ __forceinline__ void paint(const Augment<T>& call, const AugmentParams& p, const uint8_t* image,
                                       const Canvas& canvas) {
-  const int width = call.out_width, size = call.out_height * width, stride = call.width * C;
-  const ResampleAxis rows{p.height, call.out_height}, columns{p.width, width};
+  const int height = call.out_height, width = call.out_width, size = height * width, stride = call.width * C;
+  const Axis rows(p.height, height, canvas.rows, stride), columns(p.width, width, canvas.columns, C);
   const uint8_t* const box = image + p.top * stride + p.left * C;
-  const bool two_taps = rows.count() == 2 && columns.count() == 2;  // unless it shrinks
-  const int wait = step_of_mean(p);
-  for_each(size, [&](int i) {
-    const int y = i / width, to = i - y * width, x = p.flip ? width - 1 - to : to;
+  const bool two_taps = rows.count == 2 && columns.count == 2;  // unless it shrinks
+  const int wait = step_of_mean(p), last = p.flip ? width - 1 : 0, sign = p.flip ? -1 : 1;
+  for_each_pixel(height, width, [&](int i, int y, int x) {
     float pixel[C];
-    if (two_taps) resample<C, 2>(box, stride, rows, y, canvas.rows[y], columns, x, canvas.columns[x], pixel);
-    else resample<C, 0>(box, stride, rows, y, canvas.rows[y], columns, x, canvas.columns[x], pixel);
+    if (two_taps) resample<2>(box, rows, y, columns, last + sign * x, pixel);
+    else resample<0>(box, rows, y, columns, last + sign * x, pixel);
     colour(p, 0, wait, 0, pixel);
 #pragma unroll
     for (int c = 0; c < C; ++c) canvas.pixels[i * C + c] = pixel[c];
@@ -89,7 +88,7 @@ __device__ __forceinline__ void blur(float sigma, int height, int width, const C
 /// A view and its parameters, as one thread draws them for its block.
 struct Drawn {
   AugmentParams params;
-  const uint8_t* image;
+  int64_t image;  // offset of its first byte
 };
 
 /// A block makes a view at a time: on shared memory where a canvas fits, else in its part of `scratch`.
@@ -106,7 +105,7 @@ __global__ void __launch_bounds__(1024, 1) augment_views(Augment<T> call, Plan p
     if (threadIdx.x == 0) {  // while others may still store the view before, which reads nothing of this
       const int64_t image = call.index[i % call.count];
       drawn->params = augment_params_of(call, static_cast<int>(i / call.count), image);
-      drawn->image = source_of(call, static_cast<int>(i % call.count));
+      drawn->image = source_of(call, static_cast<int>(i % call.count)) - call.images;
     }
     __syncthreads();
     const float sigma = p.blur_sigma;
@@ -114,7 +113,7 @@ __global__ void __launch_bounds__(1024, 1) augment_views(Augment<T> call, Plan p
     fill_taps({p.width, call.out_width}, 1, canvas.columns);
     if (sigma > 0) fill_gauss(sigma, canvas.gauss);
     __syncthreads();
-    paint<C>(call, p, drawn->image, canvas);
+    paint<C>(call, p, call.images + drawn->image, canvas);
     if (sigma > 0) blur<C>(sigma, call.out_height, call.out_width, canvas);
     T* const y = call.y + i * size * call.stored_channels;
     const float* const mean = call.recipe.mean;

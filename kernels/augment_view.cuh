@@ -29,6 +29,20 @@ __device__ __forceinline__ void for_each(int count, F f) {
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) f(i);
 }
 
+/// The same for the pixels of an image: f(i, y, x), without a division each.
+template <class F>
+__device__ __forceinline__ void for_each_pixel(int height, int width, F f) {
+  const int step = static_cast<int>(blockDim.x), down = step / width, right = step - down * width;
+  int i = static_cast<int>(threadIdx.x), y = i / width, x = i - y * width;
+  for (; i < height * width; i += step, y += down, x += right) {
+    if (x >= width) {
+      x -= width;
+      ++y;
+    }
+    f(i, y, x);
+  }
+}
+
 __device__ __forceinline__ void fill_taps(const ResampleAxis& axis, float divisor, Tap* taps) {
   for_each(axis.out, [&](int x) {
     const int first = axis.first(x), count = axis.count();
@@ -48,29 +62,43 @@ __device__ __forceinline__ void fill_gauss(float sigma, float* gauss) {
   });
 }
 
+/// An axis of the box and its taps.
+struct Axis {
+  ResampleAxis axis;
+  const Tap* taps;
+  int count, stride;  // taps of an output, bytes from one source to the next
+
+  __device__ Axis(int size, int out, const Tap* taps, int stride)
+      : axis{size, out}, taps(taps), count(axis.count()), stride(stride) {}
+};
+
+/// One source of output `x`: where it lies and its weight.
+__device__ __forceinline__ int source(const Axis& along, int x, Tap tap, int k, float& weight) {
+  weight = static_cast<float>(along.axis.weight(x, tap.first + k)) * tap.scale;
+  return min(tap.first + k, along.axis.size - 1) * along.stride;
+}
+
 /// One pixel of the box that starts at `box`: rows are mixed first, as the CPU does. N: taps of both axes
 /// where known.
-template <int C, int N>
-__device__ __forceinline__ void resample(const uint8_t* box, int stride, const ResampleAxis& rows, int y,
-                                         Tap row, const ResampleAxis& columns, int x, Tap column,
-                                         float (&pixel)[C]) {
-  const int count_y = N > 0 ? N : rows.count(), count_x = N > 0 ? N : columns.count();
+template <int N, int C>
+__device__ __forceinline__ void resample(const uint8_t* box, const Axis& rows, int y, const Axis& columns,
+                                         int x, float (&pixel)[C]) {
+  const Tap row = rows.taps[y], column = columns.taps[x];
+  const int count_y = N > 0 ? N : rows.count, count_x = N > 0 ? N : columns.count;
 #pragma unroll
   for (int c = 0; c < C; ++c) pixel[c] = 0;
-#pragma unroll N> 0 ? N : 1
-  for (int j = column.first; j < column.first + count_x; ++j) {
-    const uint8_t* const from = box + min(j, columns.size - 1) * C;
-    float sum[C] = {};
-#pragma unroll N> 0 ? N : 1
-    for (int i = row.first; i < row.first + count_y; ++i) {
-      const uint8_t* const source = from + min(i, rows.size - 1) * stride;
-      const float weight = static_cast<float>(rows.weight(y, i)) * row.scale;
+#pragma unroll(N > 0 ? N : 1)
+  for (int j = 0; j < count_x; ++j) {
+    float of_column, of_row, sum[C] = {};
+    const uint8_t* const from = box + source(columns, x, column, j, of_column);
+#pragma unroll(N > 0 ? N : 1)
+    for (int i = 0; i < count_y; ++i) {
+      const uint8_t* const at = from + source(rows, y, row, i, of_row);
 #pragma unroll
-      for (int c = 0; c < C; ++c) sum[c] += weight * static_cast<float>(source[c]);
+      for (int c = 0; c < C; ++c) sum[c] += of_row * static_cast<float>(at[c]);
     }
-    const float weight = static_cast<float>(columns.weight(x, j)) * column.scale;
 #pragma unroll
-    for (int c = 0; c < C; ++c) pixel[c] += sum[c] * weight;
+    for (int c = 0; c < C; ++c) pixel[c] += sum[c] * of_column;
   }
 }
 

@@ -67,13 +67,13 @@ class GemmPlan {
     const size_t workspace = kWorkspace;
     cublasLtMatmulHeuristicResult_t found{};
     int count = 0;
-    cublasStatus_t status = f.cublasLtMatmulPreferenceSetAttribute(
-        preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace);
-    if (status == CUBLAS_STATUS_SUCCESS)
-      status = f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 1,
-                                                &found, &count);
+    check(f.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                 &workspace, sizeof workspace),
+          "cublasLtMatmulPreferenceSetAttribute");
+    check(f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 1,
+                                           &found, &count),
+          "cublasLtMatmulAlgoGetHeuristic");
     f.cublasLtMatmulPreferenceDestroy(preference);
-    check(status, "cublasLtMatmulAlgoGetHeuristic");
     if (count == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
     algorithm = found.algo;
   }

@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(kThreads, in_shared ? 5 : 3)
       offer<P>(best, chunk, begin, call.first, turn);
     }
     best.end(call, row);
-    __syncthreads();  // the next row begins in the same place
+    __syncthreads();  // a slow thread may still read the bar of the last merge
   }
 }
 

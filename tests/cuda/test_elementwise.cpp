@@ -16,24 +16,25 @@ std::vector<int64_t> counts() {
   return out;
 }
 
-/// Runs make(a, b, y) on both sides; y holds NaN before, or numbers when the call adds to them. Arrays begin
-/// at the start of their memory and one element behind it, and nothing around them may change.
+/// Runs make(a, b, y) on both sides; y holds NaN before, or numbers when the call adds to them. Those in
+/// `late` (1: a, 2: b, 4: y) begin one element behind the start of their memory; nothing around them may
+/// change.
 template <class In, class Out, class F>
 void check_same(bool accumulate, F make) {
   for (const int64_t n : counts())
-    for (const int offset : {0, 1}) {
-      INFO(n << " elements, offset " << offset << ", accumulate " << accumulate);
+    for (const int late : {0, 1, 2, 4, 7}) {
+      INFO(n << " elements, late " << late << ", accumulate " << accumulate);
+      const int to_a = late & 1, to_b = late >> 1 & 1, to_y = late >> 2;
       auto a = random<In>(n + 2, 1), b = integers<In>(n + 2, 2);
-      a[n / 2 + offset] = from_double<In>(-0.0);
+      a[n / 2 + to_a] = from_double<In>(-0.0);
       auto want = random<Out>(n + 2, 3);
       if (!accumulate) fill_nan(want);
       auto got = want;
       cpu::Context context(1);
-      cpu::run(make(a.data() + offset, b.data() + offset, want.data() + offset, n), context);
+      cpu::run(make(a.data() + to_a, b.data() + to_b, want.data() + to_y, n), context);
       Mirror mirror;
       mirror.add(a, b, got);
-      run(make(mirror(a.data() + offset), mirror(b.data() + offset), mirror(got.data() + offset), n),
-          device());
+      run(make(mirror(a.data() + to_a), mirror(b.data() + to_b), mirror(got.data() + to_y), n), device());
       mirror.fetch();
       CHECK(same_bits(got, want));
     }

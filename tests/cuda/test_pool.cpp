@@ -31,15 +31,16 @@ const std::vector<PoolCase>& pool_cases() {
   return cases;
 }
 
-/// Arrays that begin `offset` elements behind the start of their memory; what lies around them stays.
+/// Arrays that begin at the start of their memory or, those in `late`, one element behind it; what lies
+/// around them stays.
 template <class T>
 struct MaxPoolData {
   reference::MaxPool s;
-  int offset;
+  int late;  // 1: x and dy, 2: y and dx, 4: winner
   std::vector<T> x, y, dy, dx;
   std::vector<uint8_t> winner;
 
-  explicit MaxPoolData(const reference::MaxPool& shape, int offset = 0) : s(shape), offset(offset) {
+  explicit MaxPoolData(const reference::MaxPool& shape, int late = 0) : s(shape), late(late) {
     const size_t in = size_t(s.images) * s.height * s.width * s.channels,
                  out = size_t(s.images) * s.out_height() * s.out_width() * s.channels;
     x = integers<T>(in + 2, 1, -3, 3);  // ties are common
@@ -52,14 +53,29 @@ struct MaxPoolData {
     fill_nan(dx);
   }
   MaxPoolForward<T> forward() {
-    return {s.images, s.height,  s.width,           s.channels,        s.kernel,
-            s.stride, s.padding, x.data() + offset, y.data() + offset, winner.data() + offset};
+    return {s.images,
+            s.height,
+            s.width,
+            s.channels,
+            s.kernel,
+            s.stride,
+            s.padding,
+            x.data() + (late & 1),
+            y.data() + (late >> 1 & 1),
+            winner.data() + (late >> 2)};
   }
   MaxPoolBackward<T> backward(bool accumulate) {
-    return {s.images,           s.height,           s.width,
-            s.channels,         s.kernel,           s.stride,
-            s.padding,          dy.data() + offset, winner.data() + offset,
-            dx.data() + offset, accumulate};
+    return {s.images,
+            s.height,
+            s.width,
+            s.channels,
+            s.kernel,
+            s.stride,
+            s.padding,
+            dy.data() + (late & 1),
+            winner.data() + (late >> 2),
+            dx.data() + (late >> 1 & 1),
+            accumulate};
   }
   void on_cpu(int additions) {
     cpu::Context context(1);
@@ -96,9 +112,10 @@ void check_same(const MaxPoolData<T>& data, int additions) {
 TEMPLATE_TEST_CASE("max pooling on CUDA is the CPU's bit for bit", "[cuda][pool]", float, bf16) {
   for (const PoolCase& c : pool_cases()) {
     if (!affordable(int64_t{c.shape.height} * c.shape.width * c.shape.channels)) continue;
-    for (const int offset : {0, 1}) {
-      INFO(c.name << ", offset " << offset);
-      MaxPoolData<TestType> data(c.shape, offset);
+    for (const int late : {0, 1, 2, 4, 7}) {
+      if (late != 0 && late != 7 && c.shape.channels % 8 != 0) continue;  // no packs in any case
+      INFO(c.name << ", late " << late);
+      MaxPoolData<TestType> data(c.shape, late);
       check_same(data, 0);
       data.dy = random<TestType>(data.dy.size(), 3);  // sums in the CPU's order
       check_same(data, 1);
@@ -140,19 +157,20 @@ TEMPLATE_TEST_CASE("average pooling on CUDA is the CPU's bit for bit", "[cuda][p
   } shapes[] = {{1, 1, 1}, {2, 16, 3}, {3, 49, 64}, {5, 7, 130}, {2, 1000, 17}, {70, 4, 16}, {1, 300, 8}};
   for (const auto& s : shapes) {
     if (!affordable(int64_t{s.images} * s.pixels * s.channels / 4)) continue;
-    for (const int offset : {0, 1})
+    for (const int late : {0, 1, 2, 3})  // 1: x and dy, 2: y and dx
       for (const bool accumulate : {false, true}) {
-        INFO(s.images << " x " << s.pixels << " x " << s.channels << ", offset " << offset << ", accumulate "
+        INFO(s.images << " x " << s.pixels << " x " << s.channels << ", late " << late << ", accumulate "
                       << accumulate);
-        const size_t in = size_t(s.images) * s.pixels * s.channels + offset,
-                     out = size_t(s.images) * s.channels + offset;
+        const int to_in = late & 1, to_out = late >> 1;
+        const size_t in = size_t(s.images) * s.pixels * s.channels + 1,
+                     out = size_t(s.images) * s.channels + 1;
         auto x = random<T>(in, 1), dy = random<T>(out, 2), dx = random<T>(in, 3);
         std::vector<T> y(out);
         fill_nan(y);
         if (!accumulate) fill_nan(dx);
-        AveragePoolForward<T> f{s.images, s.pixels, s.channels, x.data() + offset, y.data() + offset};
-        AveragePoolBackward<T> b{s.images,           s.pixels,           s.channels,
-                                 dy.data() + offset, dx.data() + offset, accumulate};
+        AveragePoolForward<T> f{s.images, s.pixels, s.channels, x.data() + to_in, y.data() + to_out};
+        AveragePoolBackward<T> b{s.images,          s.pixels,           s.channels,
+                                 dy.data() + to_in, dx.data() + to_out, accumulate};
         Mirror mirror;
         mirror.add(x, dy, y, dx);
         cpu::Context context(1);

@@ -14,17 +14,18 @@ const std::vector<int64_t>& counts() {
   return affordable(2000) ? all : few;
 }
 
-/// A slab whose arrays begin `offset` elements behind the start of their memory; what lies around them stays.
+/// A slab of arrays that begin at the start of their memory or, those in `late`, one element behind it; what
+/// lies around them stays.
 template <class T>
 struct Slab {
   int64_t count;
-  int offset;
+  unsigned late;  // 1: gradient, 2: momentum, 4: value, 8: compute
   std::vector<float> rate = {.06f}, gradient, momentum, value;
   std::vector<T> compute;
 
-  Slab(int64_t n, int offset)
+  Slab(int64_t n, unsigned late)
       : count(n),
-        offset(offset),
+        late(late),
         gradient(random<float>(n + 2, 1)),
         momentum(random<float>(n + 2, 2)),
         value(random<float>(n + 2, 3)),
@@ -36,10 +37,10 @@ struct Slab {
             rate.data(),
             .9f,
             5e-4f,
-            gradient.data() + offset,
-            momentum.data() + offset,
-            value.data() + offset,
-            view ? compute.data() + offset : nullptr};
+            gradient.data() + (late >> 0 & 1),
+            momentum.data() + (late >> 1 & 1),
+            value.data() + (late >> 2 & 1),
+            view ? compute.data() + (late >> 3 & 1) : nullptr};
   }
 };
 
@@ -53,10 +54,10 @@ void on_device(SgdStep<T> call, const Mirror& mirror) {
 
 TEMPLATE_TEST_CASE("a step of SGD on CUDA is the CPU's bit for bit", "[cuda][sgd]", float, bf16) {
   for (const int64_t n : counts())
-    for (const int offset : {0, 1})
+    for (const unsigned late : {0, 1, 2, 4, 8, 15})
       for (const bool view : {true, false}) {
-        INFO(n << " elements, offset " << offset << ", view " << view);
-        Slab<TestType> want(n, offset), got = want;
+        INFO(n << " elements, late " << late << ", view " << view);
+        Slab<TestType> want(n, late), got = want;
         cpu::Context context(1);
         cpu::run(want.call(view), context);
         {
@@ -89,15 +90,18 @@ TEST_CASE("a step on CUDA reads the rate that the device's memory holds at its t
 
 TEST_CASE("the moving average on CUDA is the CPU's bit for bit", "[cuda][sgd]") {
   for (const int64_t n : counts())
-    for (const int offset : {0, 1})
+    for (const int late : {0, 1, 2, 3})  // 1: source, 2: target
       for (const float momentum : {0.f, .99f, 1.f}) {
-        INFO(n << " elements, offset " << offset << ", momentum " << momentum);
+        INFO(n << " elements, late " << late << ", momentum " << momentum);
+        const int to_source = late & 1, to_target = late >> 1;
         auto source = random<float>(n + 2, 6), want = random<float>(n + 2, 7), got = want;
         cpu::Context context(1);
-        cpu::run(MovingAverage<float>{n, momentum, source.data() + offset, want.data() + offset}, context);
+        cpu::run(MovingAverage<float>{n, momentum, source.data() + to_source, want.data() + to_target},
+                 context);
         Mirror mirror;
         mirror.add(source, got);
-        run(MovingAverage<float>{n, momentum, mirror(source.data() + offset), mirror(got.data() + offset)},
+        run(MovingAverage<float>{n, momentum, mirror(source.data() + to_source),
+                                 mirror(got.data() + to_target)},
             device());
         mirror.fetch();
         CHECK(same_bits(got, want));

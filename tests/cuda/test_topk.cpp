@@ -25,6 +25,7 @@ struct Search {
   int64_t first = 0;
   std::vector<int> edges = {};  // of parts [edges[i], edges[i + 1]) of the columns
   std::vector<int> order = {};
+  int late = 0;  // 1: values begin one element behind the start of their memory
 
   /// Calls part(call, columns, fresh) in the given order, with the best so far.
   template <class F>
@@ -36,10 +37,11 @@ struct Search {
     bool fresh = true;
     for (const int part : parts) {
       const int begin = ends[part], width = ends[part + 1] - begin;
-      std::vector<float> columns(size_t(rows) * width);
+      std::vector<float> columns(size_t(rows) * width + late);
       for (int r = 0; r < rows; ++r)
-        std::copy_n(x.begin() + size_t(r) * count + begin, width, columns.begin() + size_t(r) * width);
-      run_part(TopK{rows, width, k, first + begin, columns.data(), out.value.data(), out.index.data(), fresh},
+        std::copy_n(x.begin() + size_t(r) * count + begin, width, columns.begin() + size_t(r) * width + late);
+      run_part(TopK{rows, width, k, first + begin, columns.data() + late, out.value.data(), out.index.data(),
+                    fresh},
                columns, out);
       fresh = false;
     }
@@ -60,6 +62,12 @@ struct Search {
   }
 };
 
+/// ThreadSanitizer's build sorts too slowly for more than one k of each kind.
+std::vector<int> some_of(std::vector<int> all) {
+  if (!affordable(5000)) all = {all[all.size() / 2]};
+  return all;
+}
+
 void check_same(const Search& search) {
   INFO(search.rows << " rows of " << search.count << ", k " << search.k << ", " << search.order.size());
   CHECK(search.on_device() == search.on_cpu());
@@ -69,16 +77,18 @@ void check_same(const Search& search) {
 
 TEST_CASE("the best k on CUDA are the CPU's", "[cuda][topk]") {
   for (const int count : {1, 2, 63, 64, 1023, 1028, 5000})
-    for (const int k : {1, 2, 10, 200, 1025}) {
-      if (!affordable(count) || !affordable(k * 5)) continue;
-      check_same({3, count, k, random<float>(size_t(3) * count, count + k)});
+    for (const int k : some_of({1, 2, 200, 10, 1025})) {
+      if (!affordable(count)) continue;
+      const int rows = affordable(5000) ? 3 : 1;
+      check_same({rows, count, k, random<float>(size_t(rows) * count, count + k)});
     }
+  check_same({2, 64, 10, random<float>(128, 2), 0, {}, {}, 1});
   if (affordable(10000)) check_same({2, 20000, 200, random<float>(40000, 1)});
 }
 
 TEST_CASE("ties go to the lower index on CUDA", "[cuda][topk]") {
   const int count = affordable(6000) ? 6001 : 1200;
-  for (const int k : {1, 7, 200}) {
+  for (const int k : some_of({1, 7, 200})) {
     check_same({2, count, k, integers<float>(2 * count, k, 0, 3), 5});
     check_same({1, count, k, std::vector<float>(count, 0.5f), 0, {0, 64, count}, {1, 0}});
   }
@@ -97,8 +107,9 @@ TEST_CASE("rows that raise the bar with every value come out right on CUDA", "[c
 TEST_CASE("parts give on CUDA what one big part gives, in any order", "[cuda][topk]") {
   const int count = affordable(8000) ? 8000 : 1200;
   const std::vector<int> edges = {0, 50, count / 2, count / 2 + 1, count - 100, count};
-  for (const int k : {1, 20, 200})
-    for (const bool ties : {false, true}) {
+  for (const int k : some_of({1, 20, 200}))
+    for (const bool ties : {true, false}) {
+      if (!ties && !affordable(5000)) continue;
       const auto x = ties ? integers<float>(2 * count, 3, 0, 50) : random<float>(2 * count, 4);
       Search search{2, count, k, x, 1000};
       const Best whole = search.on_cpu();

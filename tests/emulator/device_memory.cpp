@@ -33,6 +33,7 @@ std::map<const char*, Allocation>& allocations() {
 }
 size_t in_use = 0, limit = size_t{256} << 20;
 int scopes = 0;
+bool is_open = false;  // all allocations, to host code too
 const char* scope_name = "";
 
 /// The last allocation that begins at or before `at`.
@@ -120,7 +121,7 @@ void* device_allocate(size_t bytes) {
   std::memset(made.data, 0xff, bytes);
 #endif
   in_use += bytes;
-  set_open(made, scopes > 0);
+  set_open(made, is_open);
   allocations()[made.data] = made;
   return made.data;
 }
@@ -138,6 +139,10 @@ bool device_free(void* at) {
 #endif
   allocations().erase(found);
   return true;
+}
+
+void device_free_all() {
+  while (!allocations().empty()) device_free(allocations().begin()->second.data);
 }
 
 bool on_device(const void* at, size_t bytes) {
@@ -170,15 +175,27 @@ void check_words(const char* kernel, int number, const void* words, size_t bytes
   }
 }
 
+namespace {
+/// Closing costs two system calls per allocation and kernel: all of the first, then a sample.
+bool leaves_open() {
+  static int64_t scopes_so_far = 0;
+  return ++scopes_so_far > 2000 && scopes_so_far % 16 != 0;
+}
+void set_all(bool open) {
+  if (is_open == open) return;
+  for (const auto& [at, allocation] : allocations()) set_open(allocation, open);
+  is_open = open;
+}
+}  // namespace
+
 DeviceScope::DeviceScope(const char* what) {
   if (scopes++ > 0) return;
   scope_name = what;
-  for (const auto& [at, allocation] : allocations()) set_open(allocation, true);
+  set_all(true);
 }
 
 DeviceScope::~DeviceScope() {
-  if (--scopes > 0) return;
-  for (const auto& [at, allocation] : allocations()) set_open(allocation, false);
+  if (--scopes == 0 && !leaves_open()) set_all(false);
 }
 
 }  // namespace emulator

@@ -9,6 +9,7 @@ void* device_allocate(size_t bytes);  // filled with 0xFF; null when the emulate
 bool device_free(void* at);           // false: not an allocation's beginning
 /// True if [at, at + bytes) lies inside one allocation.
 bool on_device(const void* at, size_t bytes = 1);
+void device_free_all();  // as at the end of a process
 size_t device_bytes_in_use();
 /// The size of the emulated device; 256 MiB unless told.
 void set_device_bytes(size_t bytes);

@@ -65,6 +65,7 @@ void reset_device() {
   countdown = -1;
   sticky = last = cudaSuccess;
   failed.clear();
+  device_free_all();
 }
 
 bool is_capturing(cudaStream_t stream) { return stream != nullptr && stream->recording != nullptr; }

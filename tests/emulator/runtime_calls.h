@@ -20,7 +20,7 @@ int64_t calls_after_fault();
 void fail_call(int64_t n);
 /// Name of the call that failed last, or nothing.
 const std::string& failed_call();
-/// A healthy device again; counts from 0.
+/// A healthy, empty device again; counts from 0. No context may be alive.
 void reset_device();
 
 /// Runs work of a stream now, or records it while the stream is being captured.

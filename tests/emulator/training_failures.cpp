@@ -71,8 +71,9 @@ TEST_CASE("whichever call of a step fails, the run ends with a message, and noth
     INFO(name << ": " << message);
     failed.insert(name);
     const bool tidying = name.find("Destroy") != std::string::npos || name == "cudaFree";
-    const Exit want = name == "cudaMalloc" ? Exit::memory : tidying ? Exit::ok : Exit::device;
-    CHECK(code == want);
+    // What fails while memory is given back shows at the next call, if there is one.
+    if (tidying) CHECK((code == Exit::ok || code == Exit::device));
+    else CHECK(code == (name == "cudaMalloc" ? Exit::memory : Exit::device));
     if (!tidying) CHECK(emulator::calls_after_fault() == 0);
   }
   for (const char* name :
@@ -101,7 +102,7 @@ TEST_CASE("a full device says what holds its memory", "[cuda][failures]") {
   Healthy healthy;
   std::string message;
   // From too little for the parameters to just too little for a step.
-  for (const size_t bytes : {size_t{100} << 10, size_t{3} << 20, size_t{34} << 20}) {
+  for (const size_t bytes : {size_t{100} << 10, size_t{3} << 20, size_t{33} << 20}) {
     INFO(bytes << " bytes");
     emulator::reset_device();
     emulator::set_device_bytes(bytes);

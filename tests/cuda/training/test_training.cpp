@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "models/features.h"
+#include "tests/compare.h"
 #include "tests/small_run.h"
 
 using namespace stopgrad;
