@@ -248,6 +248,7 @@ void Trainer::save(const TrainerEvents& events) {
       {"stopgrad.images", std::to_string(train_.count)},
       {"stopgrad.image_size", fmt::format("{}x{}x{}", train_.height, train_.width, train_.channels)},
       {"stopgrad.threads", std::to_string(model_.compute().threads())},
+      {"stopgrad.device", model_.compute().describe()},
       {"stopgrad.metrics_bytes", std::to_string(metrics_bytes_)}};
   try {
     save_checkpoint(directory_ + "/" + name, model_.slab(), metadata);

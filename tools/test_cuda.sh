@@ -12,22 +12,22 @@ if [ -z "$nvcc" ]; then
 fi
 [ $# -gt 0 ] || set -- plain address thread nvcc
 
-emulate() {  # preset
+emulate() {  # preset, label, targets...
   cmake --preset "$1" >/dev/null
-  cmake --build --preset "$1" --target cuda_tests planted_bugs
-  OMP_WAIT_POLICY=passive ctest --preset "$1" -L emulated -j 2
+  cmake --build --preset "$1" --target "${@:3}"
+  OMP_WAIT_POLICY=passive ctest --preset "$1" -L "$2" -j 2
 }
 
 for stage in "$@"; do
   echo "== cuda: $stage"
   start=$SECONDS
   case $stage in
-    plain) emulate emulate ;;
-    address) emulate emulate-asan ;;
-    thread) emulate emulate-tsan ;;
+    plain) emulate emulate emulated cuda_tests cuda_training_tests planted_bugs simsiam ;;
+    address) emulate emulate-asan 'emulated$' cuda_tests planted_bugs ;;
+    thread) emulate emulate-tsan 'emulated$' cuda_tests planted_bugs ;;
     nvcc)
       cmake --preset cuda >/dev/null
-      cmake --build --preset cuda --target stopgrad_kernels
+      cmake --build --preset cuda --target simsiam cuda_tests cuda_training_tests
       tools/kernel_resources.sh
       ;;
     *) echo "unknown stage $stage" >&2; exit 2 ;;

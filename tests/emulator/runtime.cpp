@@ -112,7 +112,7 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   COUNTED("cudaGetDeviceProperties");
   *properties = {};
-  std::strcpy(properties->name, "emulated device");
+  std::strcpy(properties->name, "cuda");
   properties->major = 9;
   properties->multiProcessorCount = 4;
   properties->totalGlobalMem = emulator::device_bytes();

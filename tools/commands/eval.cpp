@@ -15,14 +15,14 @@ namespace stopgrad::tools {
 namespace {
 
 struct EvalOptions {
-  std::string checkpoint, data;
+  std::string checkpoint, data, device = "auto";
   int64_t threads = 0, limit = 0;
   int linear_epochs = 100;
   bool robust = false, baselines = false, json = false, no_linear = false;
 };
 
 int run_eval(const EvalOptions& o) {
-  const auto model = load_model(o.checkpoint, o.threads);
+  const auto model = load_model(o.checkpoint, o.threads, o.device);
   const DataPair data = open_pair(model->recipe(), o.data, o.limit);
   const uint64_t before = backbone_hash(*model);
   nlohmann::ordered_json out;
@@ -69,6 +69,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   c->add_option("--data", o->data, "another labelled set than the recipe's, of the same image size");
   c->add_option("--limit", o->limit, "use only the first so many training images; 0: all");
   c->add_option("--linear-epochs", o->linear_epochs, "of the probe")->check(CLI::Range(1, 100000));
+  c->add_option("--device", o->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   c->add_option("--threads", o->threads, "0: all processors");
   c->add_flag("--no-linear", o->no_linear, "kNN only");
   c->add_flag("--robust", o->robust,

@@ -21,6 +21,7 @@ struct FeaturesOptions {
   std::string checkpoint, data, out = "features.safetensors", page = "neighbours.html";
   int queries = 12, neighbours = 9;
   int64_t threads = 0;
+  std::string device = "auto";
   uint64_t seed = 0;
 };
 
@@ -82,7 +83,7 @@ void write_page(const FeaturesOptions& o, const Tensor& features, const Dataset&
 }
 
 int run_features(const FeaturesOptions& o) {
-  const auto model = load_model(o.checkpoint, o.threads);
+  const auto model = load_model(o.checkpoint, o.threads, o.device);
   OpenOptions open{.image_size = model->images().height, .seed = static_cast<uint64_t>(model->recipe().seed)};
   const Dataset set = open_dataset(o.data.empty() ? model->recipe().data : o.data, Split::train, open);
   const Tensor features = extract_features(*model, set, EvalView::clean);
@@ -106,6 +107,7 @@ void add_features(CLI::App& app, int& exit_code) {
   c->add_option("--queries", o->queries, "rows of the page")->check(CLI::Range(1, 1000));
   c->add_option("--neighbours", o->neighbours, "per row")->check(CLI::Range(1, 50));
   c->add_option("--seed", o->seed, "which images are the queries");
+  c->add_option("--device", o->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   c->add_option("--threads", o->threads, "0: all processors");
   c->callback([o, &exit_code] { exit_code = run_features(*o); });
 }
