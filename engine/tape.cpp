@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/elementwise.h"
+#include "kernels/profile.h"
 #include "kernels/reduce.h"
 
 namespace stopgrad {
@@ -182,6 +183,7 @@ void Tape::run_node(int index) {
   fill_rest_with_zero(g);
   observe(index, g.place);
   if (nodes_[i]) {
+    const ProfileRange range(entry.name);
     Grads grads(*this, index);
     nodes_[i]->backward(g.place, grads);
     for (int k = 0; k < static_cast<int>(entry.inputs.size()); ++k)

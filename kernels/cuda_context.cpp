@@ -71,6 +71,8 @@ Context::~Context() {
   libraries_.reset();
   if (!usable()) return;  // no further call on a broken device; the process takes everything back
   cudaFree(scratch_);
+  if (copied_) cudaEventDestroy(copied_);
+  if (copy_stream_) cudaStreamDestroy(copy_stream_);
   if (stream_) cudaStreamDestroy(stream_);
 }
 
@@ -146,6 +148,27 @@ void Context::fill(void* at, int value, size_t bytes) {
 }
 
 void Context::synchronize() { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+
+void* Context::allocate_pinned(size_t bytes) {
+  void* memory = nullptr;
+  check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+  return memory;
+}
+
+void Context::free_pinned(void* at) noexcept {
+  if (at && usable()) cudaFreeHost(at);
+}
+
+void Context::copy_in_background(void* to, const void* from, size_t bytes) {
+  if (!copy_stream_) {
+    check(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check(cudaEventCreateWithFlags(&copied_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  }
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, copy_stream_), "cudaMemcpyAsync");
+  check(cudaEventRecord(copied_, copy_stream_), "cudaEventRecord");
+}
+
+void Context::await_background() { check(cudaStreamWaitEvent(stream_, copied_, 0), "cudaStreamWaitEvent"); }
 
 size_t Context::free_bytes() {
   size_t free_now = 0, total = 0;

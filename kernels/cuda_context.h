@@ -6,6 +6,7 @@
 #include <string>
 
 struct CUstream_st;
+struct CUevent_st;
 
 namespace stopgrad::cuda {
 
@@ -59,6 +60,11 @@ class Context {
   void copy_on_device(void* to, const void* from, size_t bytes);
   void fill(void* at, int value, size_t bytes);  // every byte
   void synchronize();
+  void* allocate_pinned(size_t bytes);
+  void free_pinned(void* at) noexcept;
+  /// From pinned memory, on a stream of its own; await_background() makes the compute stream wait for it.
+  void copy_in_background(void* to, const void* from, size_t bytes);
+  void await_background();
   /// Free bytes of the device, as its driver tells.
   size_t free_bytes();
 
@@ -68,7 +74,8 @@ class Context {
  private:
   int device_;
   DeviceInfo info_;
-  CUstream_st* stream_ = nullptr;
+  CUstream_st *stream_ = nullptr, *copy_stream_ = nullptr;  // the second one at first use
+  CUevent_st* copied_ = nullptr;
   void* scratch_ = nullptr;
   size_t capacity_ = 0;
   std::string broken_;  // what the device said when it broke

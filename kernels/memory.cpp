@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <new>
 
 #if defined(STOPGRAD_CUDA)
 #include "kernels/cuda_context.h"
@@ -50,6 +51,23 @@ void copy_on_device(const Device& device, void* to, const void* from, size_t byt
   ON_CUDA(return device.cuda->copy_on_device(to, from, bytes));
   std::memcpy(to, from, bytes);
 }
+
+void* allocate_staging(const Device& device, size_t bytes) {
+  ON_CUDA(return device.cuda->allocate_pinned(bytes));
+  return ::operator new(bytes);
+}
+
+void free_staging(const Device& device, void* at) noexcept {
+  ON_CUDA(return device.cuda->free_pinned(at));
+  ::operator delete(at);
+}
+
+void copy_in_background(const Device& device, void* to, const void* from, size_t bytes) {
+  ON_CUDA(return device.cuda->copy_in_background(to, from, bytes));
+  std::memcpy(to, from, bytes);
+}
+
+void await_background([[maybe_unused]] const Device& device) { ON_CUDA(device.cuda->await_background()); }
 
 void fill_memory(const Device& device, void* at, int value, size_t bytes) {
   ON_CUDA(return device.cuda->fill(at, value, bytes));

@@ -15,6 +15,12 @@ void free_memory(const Device& device, void* at, size_t bytes) noexcept;
 void copy_to_device(const Device& device, void* to, const void* from, size_t bytes);
 void copy_to_host(const Device& device, void* to, const void* from, size_t bytes);
 void copy_on_device(const Device& device, void* to, const void* from, size_t bytes);
+/// Host memory from which copies can run beside the device's work.
+void* allocate_staging(const Device& device, size_t bytes);
+void free_staging(const Device& device, void* at) noexcept;
+/// Starts a copy from such memory on a stream of its own; work launched after await_background() sees it.
+void copy_in_background(const Device& device, void* to, const void* from, size_t bytes);
+void await_background(const Device& device);
 /// Every byte becomes `value`.
 void fill_memory(const Device& device, void* at, int value, size_t bytes);
 

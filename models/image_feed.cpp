@@ -8,12 +8,31 @@ namespace stopgrad {
 
 ImageFeed::ImageFeed(Pool memory, const Dataset& set, int batch, size_t room) : set_(set) {
   if (memory.device().is_cpu()) return;
-  gathered_ = set.images.size() > room;
-  const int64_t images = gathered_ ? batch : set.count;
-  copy_ = Tensor(memory, {images, set.height, set.width, set.channels}, DType::u8);
   index_copy_ = Tensor(memory, {batch}, DType::i64);
-  if (gathered_) staging_.resize(copy_.bytes());
-  else copy_.from_host(set.images.data());
+  if (set.images.size() <= room) {
+    whole_ = Tensor(memory, {set.count, set.height, set.width, set.channels}, DType::u8);
+    whole_.from_host(set.images.data());
+    return;
+  }
+  for (Slot& slot : slots_) {
+    slot.images = Tensor(memory, {batch, set.height, set.width, set.channels}, DType::u8);
+    slot.staging = static_cast<uint8_t*>(allocate_staging(memory.device(), slot.images.bytes()));
+  }
+}
+
+ImageFeed::~ImageFeed() {
+  for (Slot& slot : slots_)
+    if (slot.staging) free_staging(slot.images.device(), slot.staging);
+}
+
+void ImageFeed::announce(std::span<const int64_t> index) {
+  if (!slots_[0].images.defined()) return;
+  Slot& next = slots_[1 - now_];
+  next.index.assign(index.begin(), index.end());
+  const auto bytes = static_cast<size_t>(set_.image_bytes());
+  for (size_t i = 0; i < index.size(); ++i)
+    std::copy_n(set_.image(index[i]), bytes, next.staging + i * bytes);
+  copy_in_background(next.images.device(), next.images.raw(), next.staging, index.size() * bytes);
 }
 
 void ImageFeed::bring(std::span<const int64_t> index) {
@@ -22,15 +41,17 @@ void ImageFeed::bring(std::span<const int64_t> index) {
     index_ = index.data();
     return;
   }
-  const Device device = copy_.device();
-  images_ = copy_.data<uint8_t>();
   index_ = index_copy_.data<int64_t>();
-  copy_to_device(device, index_copy_.raw(), index.data(), index.size_bytes());
-  if (!gathered_) return;
-  const auto bytes = static_cast<size_t>(set_.image_bytes());
-  for (size_t i = 0; i < index.size(); ++i)
-    std::copy_n(set_.image(index[i]), bytes, staging_.data() + i * bytes);
-  copy_to_device(device, copy_.raw(), staging_.data(), index.size() * bytes);
+  copy_to_device(index_copy_.device(), index_copy_.raw(), index.data(), index.size_bytes());
+  if (whole_.defined()) {
+    images_ = whole_.data<uint8_t>();
+    return;
+  }
+  if (!std::ranges::equal(slots_[1 - now_].index, index)) announce(index);
+  now_ = 1 - now_;
+  slots_[1 - now_].index.clear();
+  await_background(index_copy_.device());
+  images_ = slots_[now_].images.data<uint8_t>();
 }
 
 }  // namespace stopgrad

@@ -8,6 +8,7 @@
 #include "engine/checkpoint.h"
 #include "engine/file.h"
 #include "engine/safetensors.h"
+#include "kernels/profile.h"
 #include "models/diagnostics.h"
 #include "models/features.h"
 
@@ -109,6 +110,7 @@ Trainer::Trainer(Model& model, const Dataset& train, const Dataset* test, std::s
 }
 
 void Trainer::make_views(int64_t epoch, int64_t batch) {
+  const ProfileRange range("views");
   loader_.indices(static_cast<uint32_t>(epoch), batch, index_);
   visit_float(views_.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -136,6 +138,26 @@ std::pair<double, double> Trainer::rates() const {
 }
 
 StepReport Trainer::train_step() {
+  try {
+    return one_step();
+  } catch (const Error& e) {
+    if (e.code() != Exit::memory) throw;
+    throw Error(Exit::memory, e.what() + memory_table());
+  }
+}
+
+std::string Trainer::memory_table() const {
+  const auto mib = [](size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  const ParameterSlab& slab = model_.slab();
+  const size_t state = slab.values.bytes() + slab.gradients.bytes() + slab.momenta.bytes();
+  const PoolStats step = model_.step_memory().stats(), kept = model_.permanent().stats();
+  return fmt::format(
+      "\n  parameters, gradients, momenta {:9.1f} MiB\n  images and the rest that stays {:9.1f} MiB\n"
+      "  activations of a step, at most {:8.1f} MiB (grow with train.batch)",
+      mib(state), mib(kept.live_bytes - std::min(state, kept.live_bytes)), mib(step.peak_bytes));
+}
+
+StepReport Trainer::one_step() {
   const auto start = Clock::now();
   StepReport report{.step = step_, .total_steps = total_steps_, .epoch = step_ / loader_.batches()};
   std::tie(report.rate, report.predictor_rate) = rates();
@@ -143,7 +165,8 @@ StepReport Trainer::train_step() {
   report.view_seconds = seconds_since(start);
   {
     Tape tape;
-    const MethodOutput out = model_.method().loss(tape, views_);
+    const MethodOutput out = forward_of(tape);
+    announce_next();
     report.loss = out.loss.value.item();
     if (!std::isfinite(report.loss))
       fail(Exit::diverged,
@@ -155,13 +178,29 @@ StepReport Trainer::train_step() {
     const int64_t every = std::min(z.rows(), z.channels()) <= 128 ? 10 : 50;
     if (step_ % every == 0 || step_ + 1 == total_steps_) report.rank = effective_rank(z);
     model_.slab().clear_gradients();
+    const ProfileRange range("backward");
     tape.backward(out.loss);
   }
+  const ProfileRange update("update");
   sgd_.step(report.rate, report.predictor_rate);
   model_.method().after_step(step_);
   ++step_;
   report.seconds = seconds_since(start);
   return report;
+}
+
+MethodOutput Trainer::forward_of(Tape& tape) {
+  const ProfileRange range("forward");
+  return model_.method().loss(tape, views_);
+}
+
+/// The images of the step to come, while the device is busy with this one.
+void Trainer::announce_next() {
+  const int64_t next = step_ + 1;
+  if (feed_.resident() || next >= total_steps_) return;
+  std::vector<int64_t> index(index_.size());
+  loader_.indices(static_cast<uint32_t>(next / loader_.batches()), next % loader_.batches(), index);
+  feed_.announce(index);
 }
 
 MethodOutput Trainer::forward(Tape& tape, int64_t step) {

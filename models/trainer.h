@@ -55,12 +55,17 @@ class Trainer {
   int64_t total_steps() const { return total_steps_; }
   int64_t steps_per_epoch() const { return loader_.batches(); }
   /// One step without events or files (benchmarks, tests).
+  /// A full device is Error(Exit::memory) with a table of what holds its memory.
   StepReport train_step();
   /// Forward of any step on a tape of the caller's (pictures, lessons, batch statistics); nothing is updated
   /// but running statistics.
   MethodOutput forward(Tape& tape, int64_t step);
 
  private:
+  StepReport one_step();
+  MethodOutput forward_of(Tape& tape);
+  void announce_next();
+  std::string memory_table() const;
   void make_views(int64_t epoch, int64_t batch);
   std::pair<double, double> rates() const;
   void write_metrics(const StepReport& report);

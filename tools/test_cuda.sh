@@ -27,7 +27,7 @@ for stage in "$@"; do
     thread) emulate emulate-tsan 'emulated$' cuda_tests planted_bugs ;;
     nvcc)
       cmake --preset cuda >/dev/null
-      cmake --build --preset cuda --target simsiam cuda_tests cuda_training_tests
+      cmake --build --preset cuda --target stopgrad_kernels
       tools/kernel_resources.sh
       ;;
     *) echo "unknown stage $stage" >&2; exit 2 ;;

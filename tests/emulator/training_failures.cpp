@@ -109,5 +109,6 @@ TEST_CASE("a full device says what holds its memory", "[cuda][failures]") {
     Folder folder;
     CHECK(run_into(folder.path, message) == Exit::memory);
     CHECK_THAT(message, Catch::Contains("MiB") && Catch::Contains("batch"));
+    if (bytes > size_t{30} << 20) CHECK_THAT(message, Catch::Contains("parameters, gradients, momenta"));
   }
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Breaks one line of a kernel at a time, rebuilds the emulated device's tests and sees that one fails: plain, then under
+# ThreadSanitizer, then under AddressSanitizer, until it is killed. Prints a table; exit 1 if a mutant survives.
+#   tools/mutate_cuda.sh fixed                 six mutants, as CI runs them
+#   tools/mutate_cuda.sh kernels/x.cu...       each barrier, warp mask, bound and fence of these files in turn
+# Works in place, on committed files only, and puts each back, also when interrupted.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+saved=$(mktemp -d)
+broken=
+restore() { [ -z "$broken" ] || cp "$saved/original" "$broken"; broken=; }
+trap 'restore; rm -rf "$saved"' EXIT
+trap 'exit 130' INT TERM
+
+build() { (cmake --preset "$1" && cmake --build --preset "$1" --target cuda_tests) >"$saved/build.log" 2>&1; }
+
+# kill_mutant FILE LINE REPLACEMENT TAG -> sets killer: what noticed, or nothing
+kill_mutant() {
+  local file=$1 line=$2 text=$3 tag=$4 preset
+  git diff --quiet -- "$file" || { echo "$file has changes that are not committed" >&2; exit 2; }
+  cp "$file" "$saved/original"
+  broken=$file killer=
+  TEXT=$text awk -v n="$line" 'NR == n {print ENVIRON["TEXT"]; next} {print}' "$saved/original" >"$file"
+  for preset in $presets; do
+    if ! build "$preset"; then killer=compiler; break; fi
+    if ! TSAN_OPTIONS=halt_on_error=1 timeout 300 "build/$preset/tests/cuda/cuda_tests" "$tag" -a >"$saved/run.log" 2>&1; then
+      killer=${preset#emulate}
+      killer=${killer#-}
+      killer=${killer:-plain}
+      break
+    fi
+  done
+  restore
+}
+
+survivors=0 count=0
+try() {  # file line replacement tag
+  kill_mutant "$@"
+  count=$((count + 1))
+  [ -n "$killer" ] || survivors=$((survivors + 1))
+  printf '%-28s %4d  %-9s %s\n' "$1" "$2" "${killer:-SURVIVED}" "$(sed -n "${2}p" "$1" | sed 's/^ *//' | cut -c1-70)"
+}
+# change FILE TEXT OTHER TAG: the first line that holds TEXT, with OTHER in its place
+change() {
+  local line
+  line=$(grep -nF -- "$2" "$1" | head -1 | cut -d: -f1)
+  [ -n "$line" ] || { echo "$1 has no '$2'" >&2; exit 2; }
+  local text
+  text=$(sed -n "${line}p" "$1")
+  try "$1" "$line" "${text/"$2"/"$3"}" "$4"
+}
+
+if [ "${1:-fixed}" = fixed ]; then
+  presets=${PRESETS:-emulate}
+  change kernels/batch_norm_tiles.cuh '__syncthreads();' '' '[batch_norm]'
+  change kernels/batch_norm.cu 'half = 16' 'half = 8' '[batch_norm]'
+  change kernels/cosine_loss.cu 'if (team.row >= call.rows) return;' 'if (team.row > call.rows) return;' '[cosine_loss]'
+  change kernels/augment.cu 'p.contrast) * grey_mean' 'p.contrast) + 0 * grey_mean' '[augment]'
+  change kernels/topk.cu '__syncthreads();' '' '[topk]'
+  change kernels/sgd.cu '+ c.decay' '- c.decay' '[sgd]'
+else
+  presets=${PRESETS:-emulate emulate-tsan emulate-asan}
+  for file in "$@"; do
+    tag="[$(basename "$file" | sed -E 's/(_backward|_tiles|_view|_pixel)?\.(cu|cuh|h)$//; s/reduce_columns/reduce/')]"
+    while IFS=: read -r line text; do
+      try "$file" "$line" "" "$tag"
+    done < <(grep -nE '^ *__sync(threads|warp)\(.*\);' "$file")
+    while IFS=: read -r line text; do
+      try "$file" "$line" "${text/ < / <= }" "$tag"
+    done < <(grep -nE '(if|for) \(.* < .*\)' "$file" | grep -v template)
+    while IFS=: read -r line text; do
+      try "$file" "$line" "${text/kAllLanes/0x7fffffffu}" "$tag"
+    done < <(grep -nE 'kAllLanes,' "$file")
+  done
+fi
+echo "$count mutants, $survivors survived"
+[ $survivors = 0 ]
