@@ -25,7 +25,7 @@ struct Recipe {
   std::vector<int64_t> widths = {16, 32, 64}, blocks = {1, 1, 1};
   bool zero_gamma = false;
   // [projector]
-  std::vector<int64_t> projector = {256, 256};
+  std::vector<int64_t> projector = {256, 256, 256};
   bool projector_hidden_norm = true, projector_output_norm = true, projector_output_affine = true;
   // [predictor]
   std::string predictor = "learned";
@@ -36,8 +36,8 @@ struct Recipe {
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;
   // [train]
-  int64_t batch = 128, epochs = 0, steps = 1200;
-  double base_rate = 1.0, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
+  int64_t batch = 128, epochs = 0, steps = 800;
+  double base_rate = 1.0, momentum = 0.9, decay = 1e-3, warmup_epochs = 0;
   std::string schedule = "step", precision = "float32", device = "auto";
   int64_t seed = 0, threads = 0;
   // [monitor]
