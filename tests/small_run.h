@@ -25,6 +25,7 @@ inline Recipe small_recipe() {
     batch = 16
     steps = 20
     base_rate = 1.0
+    decay = 5e-4
     [monitor]
     checkpoint_every = 0
   )",
