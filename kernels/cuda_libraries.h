@@ -11,34 +11,24 @@
 #include "kernels/conv2d.h"
 #include "kernels/cuda_context.h"
 
-#define STOPGRAD_CUDNN_FUNCTIONS(F)                                                                          \
-  F(cudnnGetErrorString)                                                                                     \
-  F(cudnnGetVersion)                                                                                         \
-  F(cudnnCreate)                                                                                             \
-  F(cudnnDestroy)                                                                                            \
-  F(cudnnSetStream)                                                                                          \
-  F(cudnnCreateTensorDescriptor)                                                                             \
-  F(cudnnSetTensor4dDescriptor)                                                                              \
-  F(cudnnDestroyTensorDescriptor)                                                                            \
-  F(cudnnCreateFilterDescriptor)                                                                             \
-  F(cudnnSetFilter4dDescriptor) F(cudnnDestroyFilterDescriptor) F(cudnnCreateConvolutionDescriptor)          \
-      F(cudnnSetConvolution2dDescriptor) F(cudnnSetConvolutionMathType) F(cudnnDestroyConvolutionDescriptor) \
-          F(cudnnGetConvolutionForwardAlgorithm_v7) F(cudnnGetConvolutionBackwardDataAlgorithm_v7)           \
-              F(cudnnGetConvolutionBackwardFilterAlgorithm_v7) F(cudnnConvolutionForward)                    \
-                  F(cudnnConvolutionBackwardData) F(cudnnConvolutionBackwardFilter)
+// clang-format off
+#define STOPGRAD_CUDNN_FUNCTIONS(F) \
+  F(cudnnGetErrorString) F(cudnnGetVersion) F(cudnnCreate) F(cudnnDestroy) F(cudnnSetStream) \
+  F(cudnnCreateTensorDescriptor) F(cudnnSetTensor4dDescriptor) F(cudnnDestroyTensorDescriptor) \
+  F(cudnnCreateFilterDescriptor) F(cudnnSetFilter4dDescriptor) F(cudnnDestroyFilterDescriptor) \
+  F(cudnnCreateConvolutionDescriptor) F(cudnnSetConvolution2dDescriptor) \
+  F(cudnnSetConvolutionMathType) F(cudnnDestroyConvolutionDescriptor) \
+  F(cudnnGetConvolutionForwardAlgorithm_v7) F(cudnnGetConvolutionBackwardDataAlgorithm_v7) \
+  F(cudnnGetConvolutionBackwardFilterAlgorithm_v7) F(cudnnConvolutionForward) \
+  F(cudnnConvolutionBackwardData) F(cudnnConvolutionBackwardFilter)
 
-#define STOPGRAD_CUBLASLT_FUNCTIONS(F)                                      \
-  F(cublasLtGetStatusString)                                                \
-  F(cublasLtGetVersion)                                                     \
-  F(cublasLtCreate)                                                         \
-  F(cublasLtDestroy)                                                        \
-  F(cublasLtMatmulDescCreate)                                               \
-  F(cublasLtMatmulDescSetAttribute)                                         \
-  F(cublasLtMatmulDescDestroy)                                              \
-  F(cublasLtMatrixLayoutCreate)                                             \
-  F(cublasLtMatrixLayoutDestroy)                                            \
-  F(cublasLtMatmulPreferenceCreate) F(cublasLtMatmulPreferenceSetAttribute) \
-      F(cublasLtMatmulPreferenceDestroy) F(cublasLtMatmulAlgoGetHeuristic) F(cublasLtMatmul)
+#define STOPGRAD_CUBLASLT_FUNCTIONS(F) \
+  F(cublasLtGetStatusString) F(cublasLtGetVersion) F(cublasLtCreate) F(cublasLtDestroy) \
+  F(cublasLtMatmulDescCreate) F(cublasLtMatmulDescSetAttribute) F(cublasLtMatmulDescDestroy) \
+  F(cublasLtMatrixLayoutCreate) F(cublasLtMatrixLayoutDestroy) F(cublasLtMatmulPreferenceCreate) \
+  F(cublasLtMatmulPreferenceSetAttribute) F(cublasLtMatmulPreferenceDestroy) \
+  F(cublasLtMatmulAlgoGetHeuristic) F(cublasLtMatmul)
+// clang-format on
 
 namespace stopgrad::cuda {
 
