@@ -18,7 +18,7 @@ template <class T, int P>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_sums(const T* __restrict__ x, int rows, int channels, int part_rows, PartSums* parts) {
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
-  float shift[P] = {}, sum[P] = {}, square[P] = {};
+  float shift[P] = {}, sums[2][P] = {};  // of x - shift, of its square
   if (first < channels) {
     load<P>(x + (int64_t{blockIdx.z} * rows + int64_t{blockIdx.y} * part_rows) * channels + first, shift);
     for_each_row<false>(rows, channels, part_rows, first, [&](int64_t at) {
@@ -27,16 +27,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 #pragma unroll
       for (int k = 0; k < P; ++k) {
         const float d = v[k] - shift[k];
-        sum[k] += d;
-        square[k] = fmaf(d, d, square[k]);
+        sums[0][k] += d;
+        sums[1][k] = fmaf(d, d, sums[1][k]);
       }
     });
   }
-  sum_rows<P>(sum, square);
+  sum_rows(sums);
   if (threadIdx.y > 0 || first >= channels) return;
   PartSums* const out = parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * channels + first;
 #pragma unroll
-  for (int k = 0; k < P; ++k) out[k] = {shift[k], sum[k], square[k]};
+  for (int k = 0; k < P; ++k) out[k] = {shift[k], sums[0][k], sums[1][k]};
 }
 
 /// Count, mean and sum of squared distances from it.

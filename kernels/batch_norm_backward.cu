@@ -45,24 +45,12 @@ __device__ __forceinline__ void masked(const T* dy, const BatchNormBackward<T>& 
   }
 }
 
-/// P elements of an output: set, or added to.
-template <int P, class T>
-__device__ __forceinline__ void put_row(T* at, float (&value)[P], bool accumulate) {
-  if (accumulate) {
-    float old[P];
-    load<P>(at, old);
-#pragma unroll
-    for (int k = 0; k < P; ++k) value[k] = old[k] + value[k];
-  }
-  store<P>(at, value);
-}
-
 /// First pass: per part, sums of dy' and of dy' * (x - mean); and dresidual = dy'.
 template <class T, int P, Mask mask>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_backward_sums(BatchNormBackward<T> call, int part_rows, float2* parts) {
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
-  float sum[P] = {}, dot[P] = {};
+  float sums[2][P] = {};  // of dy', of dy' * (x - mean)
   if (first < call.channels) {
     const Channels<P> channels(call, first);
     for_each_row<false>(call.rows, call.channels, part_rows, first, [&](int64_t at) {
@@ -70,17 +58,17 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
       masked<mask, P>(call.dy, call, channels, at, grad, centered);
 #pragma unroll
       for (int k = 0; k < P; ++k) {
-        sum[k] += grad[k];
-        dot[k] = fmaf(grad[k], centered[k], dot[k]);
+        sums[0][k] += grad[k];
+        sums[1][k] = fmaf(grad[k], centered[k], sums[1][k]);
       }
-      if (call.dresidual) put_row<P>(call.dresidual + at, grad, call.accumulate_dresidual);
+      if (call.dresidual) put<P>(call.dresidual + at, grad, call.accumulate_dresidual);
     });
   }
-  sum_rows<P>(sum, dot);
+  sum_rows(sums);
   if (threadIdx.y > 0 || first >= call.channels) return;
   float2* const out = parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * call.channels + first;
 #pragma unroll
-  for (int k = 0; k < P; ++k) out[k] = make_float2(sum[k], dot[k]);
+  for (int k = 0; k < P; ++k) out[k] = make_float2(sums[0][k], sums[1][k]);
 }
 
 /// One warp per channel: dgamma and dbeta over all groups, and what the second pass needs of each: mean(dy'),
@@ -132,7 +120,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 #pragma unroll
     for (int k = 0; k < P; ++k)
       grad[k] = channels.scale[k] * (grad[k] - grad_mean[k] - centered[k] * slope[k]);
-    put_row<P>(call.dx + at, grad, call.accumulate_dx);
+    put<P>(call.dx + at, grad, call.accumulate_dx);
   });
 }
 

@@ -59,29 +59,23 @@ __device__ __forceinline__ void load_channels(const float* vector, int first, in
   for (int k = 0; k < P; ++k) out[k] = vector && first + k < channels ? vector[first + k] : absent;
 }
 
-/// Adds up two numbers per channel over the rows of a block, in a fixed tree; valid in its first row of
-/// threads.
-template <int P>
-__device__ __forceinline__ void sum_rows(float (&a)[P], float (&b)[P]) {
-  SHARED(float, sums, [2 * P][kThreads]);
+/// Adds up M numbers for each of P channels over the rows of a block, in a fixed tree; valid in its first row
+/// of threads.
+template <int M, int P, class A>
+__device__ __forceinline__ void sum_rows(A (&value)[M][P]) {
+  SHARED(A, sums, [M * P][kThreads]);
   const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
 #pragma unroll
-  for (int k = 0; k < P; ++k) {
-    sums[k][thread] = a[k];
-    sums[P + k][thread] = b[k];
-  }
+  for (int k = 0; k < M * P; ++k) sums[k][thread] = value[k / P][k % P];
   for (int half = static_cast<int>(blockDim.y) / 2; half > 0; half /= 2) {
     __syncthreads();
     if (static_cast<int>(threadIdx.y) < half)
 #pragma unroll
-      for (int k = 0; k < 2 * P; ++k)
+      for (int k = 0; k < M * P; ++k)
         sums[k][thread] += sums[k][thread + half * static_cast<int>(blockDim.x)];
   }
 #pragma unroll
-  for (int k = 0; k < P; ++k) {
-    a[k] = sums[k][thread];
-    b[k] = sums[P + k][thread];
-  }
+  for (int k = 0; k < M * P; ++k) value[k / P][k % P] = sums[k][thread];
 }
 
 /// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.

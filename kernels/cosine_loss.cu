@@ -80,8 +80,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_backward(Cos
 
 template <class T>
 void run(const CosineLossForward<T>& call, Context& context) {
-  choose<T>(aligned_pairs(call.pairs, call.p, call.z), call.channels, [&](auto P, auto wide) {
-    const dim3 grid(blocks(call.rows, wide), static_cast<unsigned>(call.pairs));
+  for_pairs<T>(call, [&](dim3 grid, auto P, auto wide) {
     LAUNCH(context, (cosine_loss_forward<T, P.value, wide.value>), grid, kThreads, 0, call);
   });
   LAUNCH(context, (mean_loss<3, -1>), 1, 256, 0, call.saved + 2, int64_t{call.pairs} * call.rows, call.loss);
@@ -89,10 +88,7 @@ void run(const CosineLossForward<T>& call, Context& context) {
 
 template <class T>
 void run(const CosineLossBackward<T>& call, Context& context) {
-  if (!wants_gradient(call)) return;
-  const bool whole = aligned_pairs(call.pairs, call.p, call.z) && aligned_pairs(call.pairs, call.dp, call.dz);
-  choose<T>(whole, call.channels, [&](auto P, auto wide) {
-    const dim3 grid(blocks(call.rows, wide), pairs_at_once(call));
+  for_pairs_backward<T>(call, [&](dim3 grid, auto P, auto wide) {
     LAUNCH(context, (cosine_loss_backward<T, P.value, wide.value>), grid, kThreads, 0, call);
   });
 }

@@ -170,6 +170,10 @@ void Context::copy_in_background(void* to, const void* from, size_t bytes) {
 
 void Context::await_background() { check(cudaStreamWaitEvent(stream_, copied_, 0), "cudaStreamWaitEvent"); }
 
+void Context::finish_background() noexcept {
+  if (copy_stream_ && usable()) cudaStreamSynchronize(copy_stream_);
+}
+
 size_t Context::free_bytes() {
   size_t free_now = 0, total = 0;
   check(cudaMemGetInfo(&free_now, &total), "cudaMemGetInfo");

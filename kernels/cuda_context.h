@@ -65,6 +65,7 @@ class Context {
   /// From pinned memory, on a stream of its own; await_background() makes the compute stream wait for it.
   void copy_in_background(void* to, const void* from, size_t bytes);
   void await_background();
+  void finish_background() noexcept;  // the host waits
   /// Free bytes of the device, as its driver tells.
   size_t free_bytes();
 

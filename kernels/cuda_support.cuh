@@ -46,6 +46,18 @@ __device__ __forceinline__ void store(T* at, const float (&value)[P]) {
   }
 }
 
+/// P elements of an output row: set, or added to.
+template <int P, class T>
+__device__ __forceinline__ void put(T* at, float (&value)[P], bool accumulate) {
+  if (accumulate) {
+    float old[P];
+    load<P>(at, old);
+#pragma unroll
+    for (int k = 0; k < P; ++k) value[k] = old[k] + value[k];
+  }
+  store<P>(at, value);
+}
+
 inline bool aligned(const void* at) { return reinterpret_cast<size_t>(at) % 16 == 0; }  // null too
 
 /// p = value, or p += value.

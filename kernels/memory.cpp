@@ -69,6 +69,10 @@ void copy_in_background(const Device& device, void* to, const void* from, size_t
 
 void await_background([[maybe_unused]] const Device& device) { ON_CUDA(device.cuda->await_background()); }
 
+void finish_background([[maybe_unused]] const Device& device) noexcept {
+  ON_CUDA(device.cuda->finish_background());
+}
+
 void fill_memory(const Device& device, void* at, int value, size_t bytes) {
   ON_CUDA(return device.cuda->fill(at, value, bytes));
   std::memset(at, value, bytes);

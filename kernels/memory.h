@@ -21,6 +21,8 @@ void free_staging(const Device& device, void* at) noexcept;
 /// Starts a copy from such memory on a stream of its own; work launched after await_background() sees it.
 void copy_in_background(const Device& device, void* to, const void* from, size_t bytes);
 void await_background(const Device& device);
+/// Returns when such copies are done: before either end of one may be used for something else.
+void finish_background(const Device& device) noexcept;
 /// Every byte becomes `value`.
 void fill_memory(const Device& device, void* at, int value, size_t bytes);
 

@@ -23,11 +23,23 @@ unsigned pairs_at_once(const Call& call) {
   return static_cast<unsigned>(call.pairs);
 }
 
-template <class Call>
-bool wants_gradient(const Call& call) {
+/// Calls f(grid, P, wide) for a kernel whose teams own a row of a pair of the forward call.
+template <class T, class Call, class F>
+void for_pairs(const Call& call, F f) {
+  choose<T>(aligned_pairs(call.pairs, call.p, call.z), call.channels, [&](auto P, auto wide) {
+    f(dim3(blocks(call.rows, wide), static_cast<unsigned>(call.pairs)), P, wide);
+  });
+}
+
+/// The same for the backward call; not at all if nobody wants a gradient.
+template <class T, class Call, class F>
+void for_pairs_backward(const Call& call, F f) {
   bool any = false;
   for (int k = 0; k < call.pairs; ++k) any = any || call.dp[k] || call.dz[k];
-  return any;
+  if (!any) return;
+  const bool whole = aligned_pairs(call.pairs, call.p, call.z) && aligned_pairs(call.pairs, call.dp, call.dz);
+  choose<T>(whole, call.channels,
+            [&](auto P, auto wide) { f(dim3(blocks(call.rows, wide), pairs_at_once(call)), P, wide); });
 }
 
 }  // namespace stopgrad::cuda::rows

@@ -47,30 +47,21 @@ __global__ void __launch_bounds__(norm::kThreads, norm::kBlocks)
   const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
   const int step = static_cast<int>(blockDim.y);
   int row = begin + static_cast<int>(threadIdx.y);
-  A sum[P] = {};
+  A sum[1][P] = {};
   if (first < channels)
 #pragma unroll 4
     for (int left = (end - row + step - 1) / step; left > 0; --left, row += step) {
       float v[P];
       load<P>(x + int64_t{row} * channels + first, v);
 #pragma unroll
-      for (int k = 0; k < P; ++k) sum[k] += term.term(v[k], row, first + k);
+      for (int k = 0; k < P; ++k) sum[0][k] += term.term(v[k], row, first + k);
     }
-  SHARED(A, sums, [P][norm::kThreads]);
-  const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
-#pragma unroll
-  for (int k = 0; k < P; ++k) sums[k][thread] = sum[k];
-  for (int half = static_cast<int>(blockDim.y) / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (static_cast<int>(threadIdx.y) < half)
-#pragma unroll
-      for (int k = 0; k < P; ++k) sums[k][thread] += sums[k][thread + half * static_cast<int>(blockDim.x)];
-  }
+  norm::sum_rows(sum);
   if (threadIdx.y > 0 || first >= channels) return;
 #pragma unroll
   for (int k = 0; k < P; ++k)
-    if (gridDim.y == 1) term.finish(first + k, sums[k][thread]);
-    else parts[int64_t{blockIdx.y} * channels + first + k] = sums[k][thread];
+    if (gridDim.y == 1) term.finish(first + k, sum[0][k]);
+    else parts[int64_t{blockIdx.y} * channels + first + k] = sum[0][k];
 }
 
 /// One warp per channel.

@@ -35,18 +35,6 @@ void choose(bool whole, int channels, F f) {
   else with(std::integral_constant<int, 1>());
 }
 
-/// P elements of an output: set, or added to.
-template <int P, class T>
-__device__ __forceinline__ void put(T* at, float (&value)[P], bool accumulate) {
-  if (accumulate) {
-    float old[P];
-    load<P>(at, old);
-#pragma unroll
-    for (int k = 0; k < P; ++k) value[k] = old[k] + value[k];
-  }
-  store<P>(at, value);
-}
-
 /// Sums of N numbers over a team; the same in every thread of it.
 template <bool wide, int N, class A>
 __device__ __forceinline__ void sum(A (&value)[N]) {

@@ -157,8 +157,7 @@ void run(const CrossEntropyBackward<T>& call, Context& context) {
 
 template <class T>
 void run(const SoftmaxSimilarityForward<T>& call, Context& context) {
-  choose<T>(aligned_pairs(call.pairs, call.p, call.z), call.channels, [&](auto P, auto wide) {
-    const dim3 grid(blocks(call.rows, wide), static_cast<unsigned>(call.pairs));
+  for_pairs<T>(call, [&](dim3 grid, auto P, auto wide) {
     LAUNCH(context, (softmax_similarity_forward<T, P.value, wide.value>), grid, kThreads, 0, call);
   });
   LAUNCH(context, (mean_loss<3, -1>), 1, 256, 0, call.saved + 2, int64_t{call.pairs} * call.rows, call.loss);
@@ -166,10 +165,7 @@ void run(const SoftmaxSimilarityForward<T>& call, Context& context) {
 
 template <class T>
 void run(const SoftmaxSimilarityBackward<T>& call, Context& context) {
-  if (!wants_gradient(call)) return;
-  const bool whole = aligned_pairs(call.pairs, call.p, call.z) && aligned_pairs(call.pairs, call.dp, call.dz);
-  choose<T>(whole, call.channels, [&](auto P, auto wide) {
-    const dim3 grid(blocks(call.rows, wide), pairs_at_once(call));
+  for_pairs_backward<T>(call, [&](dim3 grid, auto P, auto wide) {
     LAUNCH(context, (softmax_similarity_backward<T, P.value, wide.value>), grid, kThreads, 0, call);
   });
 }

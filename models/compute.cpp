@@ -60,12 +60,14 @@ Device Compute::device() const {
   return {.cpu = cpu_.get()};
 }
 
-std::string Compute::describe() const {
+std::string Compute::name() const {
 #if defined(STOPGRAD_CUDA)
   if (cuda_) return cuda_->info().name;
 #endif
-  return fmt::format("{} threads", cpu_->threads());
+  return "cpu";
 }
+
+std::string Compute::describe() const { return cuda_ ? name() : fmt::format("{} threads", threads()); }
 
 size_t Compute::free_bytes() const {
 #if defined(STOPGRAD_CUDA)

@@ -17,6 +17,8 @@ class Compute {
 
   Device device() const;
   int threads() const { return cpu_->threads(); }
+  /// "cpu", or the name of the GPU.
+  std::string name() const;
   /// "2 threads", or the name of the GPU.
   std::string describe() const;
   /// True for devices where the views of an image are best computed as one batch.

@@ -21,6 +21,8 @@ ImageFeed::ImageFeed(Pool memory, const Dataset& set, int batch, size_t room) : 
 }
 
 ImageFeed::~ImageFeed() {
+  if (resident()) return;
+  finish_background(index_copy_.device());  // a batch that nobody will fetch may still be on its way
   for (Slot& slot : slots_)
     if (slot.staging) free_staging(slot.images.device(), slot.staging);
 }

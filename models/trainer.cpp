@@ -287,7 +287,7 @@ void Trainer::save(const TrainerEvents& events) {
       {"stopgrad.images", std::to_string(train_.count)},
       {"stopgrad.image_size", fmt::format("{}x{}x{}", train_.height, train_.width, train_.channels)},
       {"stopgrad.threads", std::to_string(model_.compute().threads())},
-      {"stopgrad.device", model_.compute().describe()},
+      {"stopgrad.device", model_.compute().name()},
       {"stopgrad.metrics_bytes", std::to_string(metrics_bytes_)}};
   try {
     save_checkpoint(directory_ + "/" + name, model_.slab(), metadata);
@@ -309,7 +309,20 @@ void Trainer::prune_checkpoints() const {
     fs::remove(all[i], ignored);
 }
 
-void Trainer::resume(const std::string& path) {
+namespace {
+/// What of a checkpoint's circumstances is not as it is now; nothing if all is.
+std::string difference(const Metadata& then, const std::string& device, int threads) {
+  const auto device_then = then.find("stopgrad.device"), threads_then = then.find("stopgrad.threads");
+  std::string out;
+  if (device_then != then.end() && device_then->second != device)
+    out = fmt::format("device {} then, {} now", device_then->second, device);
+  else if (threads_then != then.end() && threads_then->second != std::to_string(threads))
+    out = fmt::format("{} threads then, {} now", threads_then->second, threads);
+  return out.empty() ? out : "bits may differ from a run without a break: " + out;
+}
+}  // namespace
+
+std::string Trainer::resume(const std::string& path) {
   const SafetensorsHeader header = read_header(path);
   const auto recipe = header.metadata.find("stopgrad.recipe");
   if (recipe == header.metadata.end())
@@ -326,13 +339,15 @@ void Trainer::resume(const std::string& path) {
   load_checkpoint(path, model_.slab(), true);
   step_ = step;
   metrics_bytes_ = static_cast<uint64_t>(metrics);
-  if (directory_.empty()) return;
+  const std::string note = difference(header.metadata, model_.compute().name(), model_.compute().threads());
+  if (directory_.empty()) return note;
   const std::string file = directory_ + "/metrics.jsonl";
   std::error_code error;
   const auto present = fs::file_size(file, error);
   if (error) metrics_bytes_ = 0;  // another folder: its own record starts here
   else if (present > metrics_bytes_) fs::resize_file(file, metrics_bytes_, error);  // of steps that were lost
   else metrics_bytes_ = present;
+  return note;
 }
 
 std::string latest_checkpoint(const std::string& directory) {

@@ -46,8 +46,9 @@ class Trainer {
   /// none if it is empty. `test` may be null: no kNN.
   Trainer(Model& model, const Dataset& train, const Dataset* test, std::string directory);
 
-  /// Goes on where a checkpoint ended, bit for bit. Throws Error(Exit::checkpoint).
-  void resume(const std::string& path);
+  /// Goes on where a checkpoint ended, bit for bit on the same device with as many threads; otherwise returns
+  /// a sentence that says what differs. Throws Error(Exit::checkpoint).
+  std::string resume(const std::string& path);
   /// Throws Error(Exit::diverged) when the loss is not finite; the last checkpoint stays.
   RunEnd run(const TrainerEvents& events);
 

@@ -1,6 +1,7 @@
 #pragma once
 // A batch norm with its data, for the tests of forward and backward.
 #include "kernels/batch_norm.h"
+#include "tests/cases.h"
 #include "tests/compare.h"
 #include "tests/reference/batch_norm.h"
 
@@ -131,6 +132,23 @@ void check_against_reference(Layer<T>& layer, cpu::Context& context) {
   layer.forward(context);
   layer.backward(context);
   check_outputs(layer);
+}
+
+/// f(layer) for every small shape with one and two groups, with and without scale, ReLU and residual.
+template <class T, class F>
+void for_each_layer(F f) {
+  for (const MatrixCase& shape : matrix_cases()) {
+    if (shape.real) continue;
+    for (const int groups : {1, 2})
+      for (const Affine affine : {Affine::no, Affine::yes})
+        for (const Relu relu : {Relu::no, Relu::yes})
+          for (const Residual residual : {Residual::no, Residual::yes}) {
+            INFO(shape.name << ", groups " << groups << ", affine " << int(affine) << ", relu " << int(relu)
+                            << ", residual " << int(residual));
+            Layer<T> layer(groups, shape.rows, shape.channels, affine, relu, residual);
+            f(layer);
+          }
+  }
 }
 
 }  // namespace stopgrad::test::norm

@@ -2,7 +2,7 @@
 # Breaks one line of a kernel at a time, rebuilds the emulated device's tests and sees that one fails: plain, then under
 # ThreadSanitizer, then under AddressSanitizer, until it is killed. Prints a table; exit 1 if a mutant survives.
 #   tools/mutate_cuda.sh fixed                 six mutants, as CI runs them
-#   tools/mutate_cuda.sh kernels/x.cu...       each barrier, warp mask, bound and fence of these files in turn
+#   tools/mutate_cuda.sh kernels/x.cu...       each barrier, warp mask and bound of these files in turn
 # Works in place, on committed files only, and puts each back, also when interrupted.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ kill_mutant() {
   broken=$file killer=
   TEXT=$text awk -v n="$line" 'NR == n {print ENVIRON["TEXT"]; next} {print}' "$saved/original" >"$file"
   for preset in $presets; do
-    if ! build "$preset"; then killer=compiler; break; fi
+    if ! build "$preset"; then killer=compiler; break; fi  # no mutant: it never ran
     if ! TSAN_OPTIONS=halt_on_error=1 timeout 300 "build/$preset/tests/cuda/cuda_tests" "$tag" -a >"$saved/run.log" 2>&1; then
       killer=${preset#emulate}
       killer=${killer#-}
@@ -33,11 +33,14 @@ kill_mutant() {
   restore
 }
 
-survivors=0 count=0
+survivors=0 refused=0 count=0
 try() {  # file line replacement tag
   kill_mutant "$@"
   count=$((count + 1))
-  [ -n "$killer" ] || survivors=$((survivors + 1))
+  case $killer in
+    "") survivors=$((survivors + 1)) ;;
+    compiler) refused=$((refused + 1)) ;;
+  esac
   printf '%-28s %4d  %-9s %s\n' "$1" "$2" "${killer:-SURVIVED}" "$(sed -n "${2}p" "$1" | sed 's/^ *//' | cut -c1-70)"
 }
 # change FILE TEXT OTHER TAG: the first line that holds TEXT, with OTHER in its place
@@ -50,8 +53,17 @@ change() {
   try "$1" "$line" "${text/"$2"/"$3"}" "$4"
 }
 
+# Tests that fail anyway kill nothing.
+healthy() {
+  for preset in $presets; do
+    build "$preset" && "build/$preset/tests/cuda/cuda_tests" "$1" >"$saved/run.log" 2>&1 ||
+      { echo "$preset fails without a mutant too:" >&2; tail -5 "$saved/build.log" "$saved/run.log" >&2; exit 2; }
+  done
+}
+
 if [ "${1:-fixed}" = fixed ]; then
   presets=${PRESETS:-emulate}
+  healthy '[batch_norm],[cosine_loss],[augment],[topk],[sgd]'
   change kernels/batch_norm_tiles.cuh '__syncthreads();' '' '[batch_norm]'
   change kernels/batch_norm.cu 'half = 16' 'half = 8' '[batch_norm]'
   change kernels/cosine_loss.cu 'if (team.row >= call.rows) return;' 'if (team.row > call.rows) return;' '[cosine_loss]'
@@ -62,6 +74,7 @@ else
   presets=${PRESETS:-emulate emulate-tsan emulate-asan}
   for file in "$@"; do
     tag="[$(basename "$file" | sed -E 's/(_backward|_tiles|_view|_pixel)?\.(cu|cuh|h)$//; s/reduce_columns/reduce/')]"
+    healthy "$tag"
     while IFS=: read -r line text; do
       try "$file" "$line" "" "$tag"
     done < <(grep -nE '^ *__sync(threads|warp)\(.*\);' "$file")
@@ -73,5 +86,5 @@ else
     done < <(grep -nE 'kAllLanes,' "$file")
   done
 fi
-echo "$count mutants, $survivors survived"
-[ $survivors = 0 ]
+echo "$count mutants, $survivors survived, $refused did not compile"
+[ $survivors = 0 ] && { [ "${1:-fixed}" != fixed ] || [ $refused = 0 ]; }

@@ -22,7 +22,13 @@ for stage in "$@"; do
   echo "== cuda: $stage"
   start=$SECONDS
   case $stage in
-    plain) emulate emulate emulated cuda_tests cuda_training_tests planted_bugs simsiam ;;
+    plain)
+      emulate emulate emulated cuda_tests cuda_training_tests planted_bugs simsiam
+      for seed in 2 3; do  # other orders of blocks, warps and lanes
+        echo "== cuda: seed $seed"
+        EMULATOR_SEED=$seed build/emulate/tests/cuda/cuda_tests
+      done
+      ;;
     address) emulate emulate-asan 'emulated$' cuda_tests planted_bugs ;;
     thread) emulate emulate-tsan 'emulated$' cuda_tests planted_bugs ;;
     nvcc)

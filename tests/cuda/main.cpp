@@ -13,5 +13,9 @@ int main(int argc, char** argv) {
     std::cout << "skipped: " << why << "\n";
     return 77;
   }
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  if (!session.configData().listTestNamesOnly)
+    std::cout << "this sanitizer is slow: shapes above the limit in mirror.h are left to the plain build\n";
+#endif
   return session.run();
 }

@@ -5,31 +5,12 @@
 #include "kernels/check.h"
 #include "tests/compare.h"
 #include "tests/cuda/mirror.h"
-#include "tests/reference/pool.h"
+#include "tests/pool_cases.h"
 
 using namespace stopgrad;
 using namespace stopgrad::test;
 
 namespace {
-
-struct PoolCase {
-  const char* name;
-  reference::MaxPool shape;
-};
-
-const std::vector<PoolCase>& pool_cases() {
-  static const std::vector<PoolCase> cases = {
-      {"one pixel", {1, 1, 1, 1, 1, 1, 0}},         {"one window", {2, 2, 2, 3, 2, 2, 0}},
-      {"resnet stem", {2, 16, 14, 64, 3, 2, 1}},    {"small stem", {1, 5, 6, 16, 3, 2, 1}},
-      {"odd sizes", {3, 7, 5, 5, 3, 2, 1}},         {"overlapping", {2, 6, 9, 17, 3, 1, 1}},
-      {"overlapping pairs", {1, 5, 5, 8, 2, 1, 1}}, {"gaps", {2, 9, 8, 2, 2, 3, 0}},
-      {"rest left over", {1, 8, 8, 70, 3, 3, 0}},   {"wide padding", {2, 5, 5, 4, 5, 2, 2}},
-      {"wide channels", {1, 3, 4, 264, 3, 2, 1}},   {"gaps of 3", {1, 9, 9, 16, 3, 5, 2}},
-      {"a tall image", {1, 70, 6, 1, 4, 2, 1}},     {"large kernel", {1, 17, 18, 8, 16, 3, 4}},
-      {"no output", {1, 2, 2, 8, 3, 1, 0}},
-  };
-  return cases;
-}
 
 /// Arrays that begin at the start of their memory or, those in `late`, one element behind it; what lies
 /// around them stays.

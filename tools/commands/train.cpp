@@ -45,7 +45,8 @@ int run_train(const TrainOptions& o) {
   if (recipe.precision == "bf16" && model.device().is_cpu()) cpu::require_fast_bf16();
   Trainer trainer(model, train, &test, o.out);
   const std::string from = resume_path(o);
-  if (!from.empty()) trainer.resume(from);
+  std::string difference;
+  if (!from.empty()) difference = trainer.resume(from);
   else if (!latest_checkpoint(o.out).empty())
     fail(Exit::usage, "{} holds a run already; go on with --resume auto, or name another folder with --out",
          o.out);
@@ -56,6 +57,7 @@ int run_train(const TrainOptions& o) {
       train.height, train.width, train.channels, short_count(model.slab().parameter_count()),
       trainer.total_steps(), recipe.batch, model.compute().describe(),
       from.empty() ? "" : fmt::format("; resumed from {} at step {}", from, trainer.step())));
+  if (!difference.empty()) progress.line(difference);
   TrainerEvents events;
   events.step = [&](const StepReport& r) { progress.step(r); };
   events.knn = [&](const KnnReport& r) {
