@@ -30,6 +30,8 @@ namespace {
 #define COUNTED(name) \
   if (emulator::next_call(name) != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED
 
+constexpr int kDeterministic = 1;  // number of the only algorithm that runs
+
 float get(const void* at, size_t i, cudnnDataType_t type) {
   return type == CUDNN_DATA_BFLOAT16 ? static_cast<float>(static_cast<const bf16*>(at)[i])
                                      : static_cast<const float*>(at)[i];
@@ -72,9 +74,10 @@ struct Sizes {
 
 cudnnStatus_t forward(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t x_desc, const void* x,
                       cudnnFilterDescriptor_t w_desc, const void* w, cudnnConvolutionDescriptor_t conv,
-                      cudnnConvolutionFwdAlgo_t, void*, size_t, const void* beta,
+                      cudnnConvolutionFwdAlgo_t algorithm, void*, size_t, const void* beta,
                       cudnnTensorDescriptor_t y_desc, void* y) {
   COUNTED("cudnnConvolutionForward");
+  if (static_cast<int>(algorithm) != kDeterministic) return CUDNN_STATUS_NOT_SUPPORTED;
   const Sizes s(x_desc, w_desc, conv, y_desc);
   const float scale = *static_cast<const float*>(beta);
   const cudnnDataType_t type = x_desc->type;
@@ -100,9 +103,10 @@ cudnnStatus_t forward(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t
 
 cudnnStatus_t backward_data(cudnnHandle_t handle, const void*, cudnnFilterDescriptor_t w_desc, const void* w,
                             cudnnTensorDescriptor_t y_desc, const void* dy, cudnnConvolutionDescriptor_t conv,
-                            cudnnConvolutionBwdDataAlgo_t, void*, size_t, const void* beta,
+                            cudnnConvolutionBwdDataAlgo_t algorithm, void*, size_t, const void* beta,
                             cudnnTensorDescriptor_t x_desc, void* dx) {
   COUNTED("cudnnConvolutionBackwardData");
+  if (static_cast<int>(algorithm) != kDeterministic) return CUDNN_STATUS_NOT_SUPPORTED;
   const Sizes s(x_desc, w_desc, conv, y_desc);
   const float scale = *static_cast<const float*>(beta);
   const cudnnDataType_t type = x_desc->type;
@@ -130,9 +134,10 @@ cudnnStatus_t backward_data(cudnnHandle_t handle, const void*, cudnnFilterDescri
 
 cudnnStatus_t backward_filter(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t x_desc,
                               const void* x, cudnnTensorDescriptor_t y_desc, const void* dy,
-                              cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdFilterAlgo_t, void*,
-                              size_t, const void* beta, cudnnFilterDescriptor_t w_desc, void* dw) {
+                              cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdFilterAlgo_t algorithm,
+                              void*, size_t, const void* beta, cudnnFilterDescriptor_t w_desc, void* dw) {
   COUNTED("cudnnConvolutionBackwardFilter");
+  if (static_cast<int>(algorithm) != kDeterministic) return CUDNN_STATUS_NOT_SUPPORTED;
   const Sizes s(x_desc, w_desc, conv, y_desc);
   const float scale = *static_cast<const float*>(beta);
   const cudnnDataType_t type = x_desc->type;
@@ -165,7 +170,7 @@ cudnnStatus_t two_algorithms(int wanted, int* got, Performance* found) {
   found[0].determinism = CUDNN_NON_DETERMINISTIC;
   if (*got == 2) {
     found[1].determinism = CUDNN_DETERMINISTIC;
-    found[1].algo = static_cast<decltype(found[1].algo)>(1);
+    found[1].algo = static_cast<decltype(found[1].algo)>(kDeterministic);
     found[1].memory = 1000;
   }
   return CUDNN_STATUS_SUCCESS;
