@@ -156,19 +156,22 @@ TEST_CASE("without the wall the representation collapses, with it it does not", 
   recipe.batch = 32;
   recipe.steps = 150;
   recipe.base_rate = 1.6;
-  double spread[2], rank[2];
+  double spread[2] = {}, rank[2];
   for (bool wall : {false, true}) {
     recipe.stop_gradient = wall;
     Model model(recipe, {8, 8, 3});
     Trainer trainer(model, small_set(), nullptr, "");
     StepReport last;
-    for (int i = 0; i < recipe.steps; ++i) last = trainer.train_step();
-    spread[wall] = last.spread;
+    for (int i = 0; i < recipe.steps; ++i) {
+      last = trainer.train_step();
+      if (i >= recipe.steps - 20) spread[wall] += last.spread / 20;
+    }
     rank[wall] = *last.rank;
   }
-  CHECK(spread[1] > 0.9);
-  CHECK(spread[0] < 0.7);
-  CHECK(rank[0] < 0.5 * rank[1]);
+  // Runs drift apart by rounding alone: over 36 of them (docs/decisions.md) 0.82 to 0.98 and 0.22 to 0.38.
+  CHECK(spread[1] > 0.75);
+  CHECK(spread[0] < 0.5);
+  CHECK(rank[0] < rank[1]);
 }
 
 TEST_CASE("collapse raises the alarm, and ends the run when asked to", "[trainer]") {
