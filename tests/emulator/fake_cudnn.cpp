@@ -1,19 +1,8 @@
 // cuDNN's convolution by plain loops: NHWC, float or bf16, sums in float.
-#include <cudnn.h>
+#include "tests/emulator/fake_cudnn.h"
 
 #include <cstring>
 
-#include "kernels/dtype.h"
-#include "tests/emulator/device_memory.h"
-#include "tests/emulator/fake_libraries.h"
-#include "tests/emulator/runtime_calls.h"
-
-using stopgrad::bf16;
-
-struct cudnnTensorStruct {
-  cudnnDataType_t type;
-  int n, c, h, w;
-};
 struct cudnnFilterStruct {
   cudnnDataType_t type;
   int k, c, r, s;
@@ -21,26 +10,12 @@ struct cudnnFilterStruct {
 struct cudnnConvolutionStruct {
   int padding, stride;
 };
-struct cudnnContext {
-  cudaStream_t stream = nullptr;
-};
 
 namespace {
 
-#define COUNTED(name) \
-  if (emulator::next_call(name) != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED
+using namespace emulator;
 
 constexpr int kDeterministic = 1;  // number of the only algorithm that runs
-
-float get(const void* at, size_t i, cudnnDataType_t type) {
-  return type == CUDNN_DATA_BFLOAT16 ? static_cast<float>(static_cast<const bf16*>(at)[i])
-                                     : static_cast<const float*>(at)[i];
-}
-void put(void* at, size_t i, cudnnDataType_t type, float value, float beta) {
-  if (beta != 0) value += beta * get(at, i, type);
-  if (type == CUDNN_DATA_BFLOAT16) static_cast<bf16*>(at)[i] = bf16(value);
-  else static_cast<float*>(at)[i] = value;
-}
 
 /// Calls f(x element, w element, y element) for every product of the convolution, grouped by `outer`:
 /// begin(i) starts output element i of the outer tensor and end(i) writes it.
@@ -176,24 +151,6 @@ cudnnStatus_t two_algorithms(int wanted, int* got, Performance* found) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-template <class T>
-cudnnStatus_t make(T** out) {
-  COUNTED("cudnnCreateDescriptor");
-  *out = new T{};
-  return CUDNN_STATUS_SUCCESS;
-}
-template <class T>
-cudnnStatus_t destroy(T* at) {
-  COUNTED("cudnnDestroyDescriptor");
-  delete at;
-  return CUDNN_STATUS_SUCCESS;
-}
-
-template <class F>
-void* address(F f) {
-  return reinterpret_cast<void*>(f);
-}
-
 }  // namespace
 
 void* emulator::find_cudnn(const char* name) {
@@ -258,5 +215,5 @@ void* emulator::find_cudnn(const char* name) {
   if (is("cudnnConvolutionForward")) return address(forward);
   if (is("cudnnConvolutionBackwardData")) return address(backward_data);
   if (is("cudnnConvolutionBackwardFilter")) return address(backward_filter);
-  return nullptr;
+  return find_cudnn_batch_norm(name);
 }

@@ -9,6 +9,7 @@ void hide_library(const char* name);
 
 /// The stand-in for a function; null when there is none.
 void* find_cudnn(const char* name);
+void* find_cudnn_batch_norm(const char* name);
 void* find_cublaslt(const char* name);
 
 }  // namespace emulator
