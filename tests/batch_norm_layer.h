@@ -3,7 +3,7 @@
 #include "kernels/batch_norm.h"
 #include "tests/cases.h"
 #include "tests/compare.h"
-#include "tests/reference/batch_norm.h"
+#include "tests/tolerances.h"
 
 namespace stopgrad::test::norm {
 
@@ -96,34 +96,23 @@ struct Layer {
   }
 };
 
-template <class V>
-inline double largest(const V& values, double if_empty = 0) {
-  double worst = values.empty() ? if_empty : 0;
-  for (const auto v : values) worst = std::max(worst, std::abs(to_double(v)));
-  return worst;
-}
-
-/// Outputs of forward and backward against the reference. The tolerances' scales are what rounding errors are
-/// relative to: an error of the mean is relative to |x|, and 1 / std makes it an error of xhat.
+/// Outputs of forward and backward against the reference.
 template <class T>
 void check_outputs(const Layer<T>& layer) {
-  using A = Acc<T>;
   const reference::BatchNorm want = layer.reference();
   const auto gradients = want.backward(doubles(layer.dy), doubles(layer.y));
-  const double n = layer.rows, rstd = largest(want.rstd()), gamma = largest(layer.gamma, 1);
-  const double spread = largest(layer.x) * rstd, xhat = largest(want.normalized()), dy = largest(layer.dy);
+  const BatchNormTolerances<T> tolerances(want, doubles(layer.dy));
   const auto check = [](const char* what, const auto& got, const std::vector<double>& wanted,
                         auto tolerance) {
     INFO(what);
     check_close(got, wanted, tolerance);
   };
-  check("mean", layer.mean, want.mean(), Tolerance<A>{n, largest(layer.x)});
-  check("rstd", layer.rstd, want.rstd(), Tolerance<A>{n, rstd});
-  check("y", layer.y, want.forward(),
-        Tolerance<T>{n, gamma * spread + largest(layer.beta) + largest(layer.residual)});
-  check("dx", layer.dx, gradients.dx, Tolerance<T>{n, gamma * rstd * dy * (1 + xhat * spread)});
-  check("dgamma", layer.dgamma, gradients.dgamma, Tolerance<A>{n * layer.groups, dy * spread});
-  check("dbeta", layer.dbeta, gradients.dbeta, Tolerance<A>{n * layer.groups, dy});
+  check("mean", layer.mean, want.mean(), tolerances.mean);
+  check("rstd", layer.rstd, want.rstd(), tolerances.rstd);
+  check("y", layer.y, want.forward(), tolerances.y);
+  check("dx", layer.dx, gradients.dx, tolerances.dx);
+  check("dgamma", layer.dgamma, gradients.dgamma, tolerances.dgamma);
+  check("dbeta", layer.dbeta, gradients.dbeta, tolerances.dbeta);
   if (!layer.residual.empty()) CHECK(doubles(layer.dresidual) == gradients.dresidual);
 }
 

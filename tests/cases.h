@@ -1,5 +1,6 @@
 #pragma once
 // One table of shapes per kind of call: tiny, odd, tail, real layers. Tests and benchmarks both read it.
+#include <cstdint>
 #include <vector>
 
 #include "kernels/conv2d.h"
@@ -78,6 +79,45 @@ inline const std::vector<GemmCase>& gemm_cases() {
       {"deep", 7, 19, 600},
       {"projector", 64, 2048, 512, true},
       {"predictor", 64, 512, 2048, true},
+  };
+  return cases;
+}
+
+/// Flat arrays: parameters of a network, elements of an activation.
+struct FlatCase {
+  const char* name;
+  int64_t count;
+  bool real = false;
+};
+
+inline const std::vector<FlatCase>& flat_cases() {
+  static const std::vector<FlatCase> cases = {
+      {"one", 1},
+      {"odd", 1003},
+      {"more than a block", 70001},
+      {"resnet18 cifar with heads", 18'511'680, true},
+      {"resnet50 with heads", 38'200'000, true},
+  };
+  return cases;
+}
+
+/// `views` of `count` images each; `recipe` as augment_recipe() names it.
+struct AugmentCase {
+  const char* name;
+  int views, count, height, width, channels, out_height, out_width, stored_channels;
+  const char* recipe;
+  bool real = false;
+};
+
+inline const std::vector<AugmentCase>& augment_cases() {
+  static const std::vector<AugmentCase> cases = {
+      {"odd sizes", 2, 3, 17, 23, 3, 19, 21, 3, "imagenet"},
+      {"grey", 2, 5, 28, 28, 1, 28, 28, 1, "grey"},
+      {"cifar", 2, 512, 32, 32, 3, 32, 32, 3, "cifar", true},
+      {"cifar for tensor cores", 2, 512, 32, 32, 3, 32, 32, 8, "cifar", true},
+      {"cifar evaluation batch", 1, 512, 32, 32, 3, 32, 32, 3, "cifar", true},
+      {"fashion", 2, 256, 28, 28, 1, 28, 28, 1, "grey", true},
+      {"imagenet", 2, 32, 256, 256, 3, 224, 224, 3, "imagenet", true},
   };
   return cases;
 }

@@ -3,7 +3,7 @@
 # tools/setup.sh [--tests]: with --tests also what only the tests compare against.
 set -euo pipefail
 packages=(g++ cmake ninja-build catch2 libfmt-dev libdnnl-dev libcli11-dev libtomlplusplus-dev
-          nlohmann-json3-dev libstb-dev libjpeg62-turbo-dev zlib1g-dev libeigen3-dev dataset-fashion-mnist)
+          nlohmann-json3-dev libbenchmark-dev libstb-dev libjpeg62-turbo-dev zlib1g-dev libeigen3-dev dataset-fashion-mnist)
 [ "${1:-}" = --tests ] && packages+=(clang-format-14 python3 python3-numpy python3-torch python3-torchvision)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "tests/compare.h"
+#include "tests/numbers.h"
 
 namespace stopgrad::test {
 

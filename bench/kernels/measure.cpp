@@ -1,0 +1,83 @@
+#include "bench/kernels/measure.h"
+
+#include <algorithm>
+
+namespace stopgrad::bench {
+namespace {
+
+double quantile(const std::vector<double>& sorted, double q) {
+  const double at = std::clamp(q, 0.0, 1.0) * double(sorted.size() - 1);
+  const auto below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - double(below)) * (sorted[above] - sorted[below]);
+}
+
+double sum(const std::vector<double>& v) {
+  double total = 0;
+  for (const double x : v) total += x;
+  return total;
+}
+
+/// Seconds per launch, back to back on the same buffers: the median of five batches of about 10 ms.
+double warm(Subject& subject, const Device& device, double once) {
+  const int count = static_cast<int>(std::clamp(0.01 / once, 1.0, 2000.0));
+  std::vector<double> batches;
+  for (int i = 0; i < 5; ++i)
+    batches.push_back(time_all(device, count, [&](int) { subject.run(0); }) / count);
+  return summarize(batches).median;
+}
+
+}  // namespace
+
+Summary summarize(std::vector<double> seconds) {
+  std::sort(seconds.begin(), seconds.end());
+  return {quantile(seconds, 0.5), quantile(seconds, 0.25), quantile(seconds, 0.75),
+          static_cast<int64_t>(seconds.size())};
+}
+
+double uncertainty(std::vector<double> seconds) {
+  if (seconds.size() < 6) return INFINITY;  // the interval is wider than the samples
+  std::sort(seconds.begin(), seconds.end());
+  const double half = 0.98 / std::sqrt(double(seconds.size()));  // of the rank, as a share
+  return (quantile(seconds, 0.5 + half) - quantile(seconds, 0.5 - half)) / 2 / quantile(seconds, 0.5);
+}
+
+Measurement measure(Subject& subject, const Device& device, const Patience& patience, bool with_baseline) {
+  // A CUDA clock times many launches without waiting for each.
+  const int block = device.is_cpu() ? 1 : 16;
+  size_t next = 0;
+  const auto copy = [&](int i) { return (next + size_t(i)) % subject.copies(); };
+  const auto sample = [&](auto run) {
+    const auto seconds = time_each(device, block, run);
+    next += size_t(block);
+    return seconds;
+  };
+  const auto ours = [&] { return sample([&](int i) { subject.run(copy(i)); }); };
+  const auto theirs = [&] { return sample([&](int i) { subject.run_baseline(copy(i)); }); };
+
+  const double spent_warm = patience.least / 4;
+  for (double spent = 0, i = 0; i < 2 || (spent < spent_warm && i < 1000); ++i) {
+    spent += sum(ours());
+    if (with_baseline) spent += sum(theirs());
+  }
+  std::vector<double> our_samples, their_samples;
+  double spent = 0;
+  for (size_t looked = 16;;) {
+    for (const double s : ours()) our_samples.push_back(s), spent += s;
+    if (with_baseline)
+      for (const double s : theirs()) their_samples.push_back(s), spent += s;
+    if (our_samples.size() < 6 && spent < 4 * patience.most) continue;
+    if (spent >= patience.most) break;
+    if (spent < patience.least || our_samples.size() < looked) continue;
+    if (uncertainty(our_samples) < patience.precision &&
+        (!with_baseline || uncertainty(their_samples) < patience.precision))
+      break;
+    looked = our_samples.size() * 5 / 4;
+  }
+  Measurement result{summarize(our_samples), {}, 0};
+  if (with_baseline) result.baseline = summarize(their_samples);
+  if (subject.copies() > 1) result.warm = warm(subject, device, result.ours.median);
+  return result;
+}
+
+}  // namespace stopgrad::bench

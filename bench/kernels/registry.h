@@ -1,0 +1,52 @@
+#pragma once
+// All benchmarks: every call over the shapes of tests/cases.h, on every device, in float and bf16.
+#include "bench/kernels/subject.h"
+#include "tests/cases.h"
+
+namespace stopgrad::bench {
+
+/// What share of what a benchmark's speed is shown as.
+enum class Limit { copy, matmul };
+
+struct Entry {
+  std::string op, type, shape;  // "batch_norm_fwd", "bf16", "r65536_c64"
+  bool quick;                   // part of the run without a filter
+  Limit limit;
+  std::function<std::unique_ptr<Subject>(const Device&)> make;
+
+  /// A key that stays the same from commit to commit.
+  std::string name(const char* device) const {
+    return fmt::format("BM_{}/{}/{}/{}", op, device, type, shape);
+  }
+};
+
+class Registry {
+ public:
+  /// The tables of tests/cases.h.
+  Registry();
+
+  std::vector<test::MatrixCase> matrices;
+  std::vector<test::ConvCase> convolutions;
+  std::vector<test::GemmCase> gemms;
+  std::vector<test::FlatCase> flat;
+  std::vector<test::AugmentCase> augmentations;
+  std::vector<Entry> entries;
+
+  /// Case: see SubjectOf, with op() and shape() for its name.
+  template <class T, class Case>
+  void add(const Case& one, bool quick, Limit limit = Limit::copy,
+           BaselineOf<typename SubjectOf<Case>::Call> baseline = nullptr) {
+    entries.push_back({one.op(), std::is_same_v<T, bf16> ? "bf16" : "f32", one.shape(), quick, limit,
+                       [one, baseline](const Device& device) -> std::unique_ptr<Subject> {
+                         return std::make_unique<SubjectOf<Case>>(device, one, baseline);
+                       }});
+  }
+};
+
+// One function per file of this folder.
+void add_batch_norm(Registry&);
+void add_cosine_loss(Registry&);
+void add_augment(Registry&);
+void add_sgd(Registry&);
+
+}  // namespace stopgrad::bench

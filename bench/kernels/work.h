@@ -1,0 +1,89 @@
+#pragma once
+// What each call must move and compute at least: bytes that it reads and writes in memory, counted once per
+// pass that its algorithm needs, and operations of its formula (a multiplication, an addition, a comparison
+// or a function is one). One pair of functions per call; a call without one has no benchmark, which is an
+// error. Vectors of one number per row or channel are counted where they are written or read once; statistics
+// of a batch norm are negligible and not.
+#include "kernels/augment.h"
+#include "kernels/batch_norm.h"
+#include "kernels/conv2d.h"
+#include "kernels/cosine_loss.h"
+#include "kernels/elementwise.h"
+#include "kernels/gemm.h"
+#include "kernels/normalize.h"
+#include "kernels/pool.h"
+#include "kernels/reduce.h"
+#include "kernels/sgd.h"
+#include "kernels/softmax_loss.h"
+#include "kernels/topk.h"
+
+namespace stopgrad::bench {
+
+/// Bytes in memory and operations of one run of a call.
+struct Work {
+  double bytes, operations;
+};
+
+// Batch norm in two passes: one for the statistics, which needs all of x before the first y can be written.
+template <class T>
+Work work_of(const BatchNormForward<T>& c) {
+  const double n = double(c.groups) * c.rows * c.channels;
+  return {n * sizeof(T) * (3 + (c.residual != nullptr)), n * (5 + (c.residual != nullptr) + c.relu)};
+}
+template <class T>
+Work work_of(const BatchNormInference<T>& c) {
+  const double n = double(c.rows) * c.channels;
+  return {n * sizeof(T) * (2 + (c.residual != nullptr)), n * (2 + (c.residual != nullptr) + c.relu)};
+}
+/// First dy and x (and y for the mask of a residual's ReLU), then both again and dx, which may be added to.
+template <class T>
+Work work_of(const BatchNormBackward<T>& c) {
+  const double n = double(c.groups) * c.rows * c.channels;
+  const bool residual = c.dresidual != nullptr, mask = c.relu && c.has_residual;
+  return {n * sizeof(T) *
+              (4 + 2 * mask + (c.dx != nullptr) + c.accumulate_dx + residual +
+               (residual && c.accumulate_dresidual)),
+          n * (10 + c.relu + c.accumulate_dx)};
+}
+
+template <class T>
+Work work_of(const CosineLossForward<T>& c) {
+  const double n = double(c.pairs) * c.rows * c.channels;
+  return {2 * n * sizeof(T) + 3.0 * sizeof(Acc<T>) * c.pairs * c.rows, 6 * n};
+}
+/// How many gradients of a loss over pairs are wanted, and how many of them are added to.
+template <class Call>
+double gradients_of(const Call& c, bool added = false) {
+  double sides = 0;
+  for (int k = 0; k < c.pairs; ++k)
+    sides += (c.dp[k] && (!added || c.accumulate_dp[k])) + (c.dz[k] && (!added || c.accumulate_dz[k]));
+  return sides;
+}
+template <class T>
+Work work_of(const CosineLossBackward<T>& c) {
+  const double n = double(c.rows) * c.channels, sides = gradients_of(c);
+  return {
+      n * sizeof(T) * (2 * c.pairs + sides + gradients_of(c, true)) + 3.0 * sizeof(Acc<T>) * c.pairs * c.rows,
+      4 * n * sides};
+}
+
+/// Every image once per view as bytes (a crop reads less), every view once.
+template <class T>
+Work work_of(const Augment<T>& c) {
+  const double views = double(c.views) * c.count, in = double(c.height) * c.width * c.channels;
+  const double out = double(c.out_height) * c.out_width;
+  // Per value: 8 of a bilinear sample, brightness 1, contrast 2 + 2 of its mean, saturation 2, normalise 2.
+  return {views * (in + out * c.stored_channels * sizeof(T)), views * out * c.channels * 17};
+}
+
+template <class T>
+Work work_of(const SgdStep<T>& c) {
+  const double n = double(c.count);
+  return {n * (5 * sizeof(Acc<T>) + (c.compute ? sizeof(T) : 0)), 6 * n};
+}
+template <class T>
+Work work_of(const MovingAverage<T>& c) {
+  return {3.0 * sizeof(T) * c.count, 3.0 * c.count};
+}
+
+}  // namespace stopgrad::bench
