@@ -1,115 +1,149 @@
-// Pairs per second of a whole SimSiam training step on the CPU, with and without making the views.
-//   a: CIFAR ResNet-18, projector 2048-2048, predictor 2048-512-2048, 64 pairs of 32x32x3
-//   b: widths 16/32/64/128, two blocks each, projector 256-256-256, predictor 256-64-256, 256 pairs of
-//   28x28x1
+// Pairs per second of a whole SimSiam training step, on either device: where its time goes by node, how far
+// each node is from what the machine can do, how much memory it takes, and how long a cold start is.
+//   bench_step --net a --breakdown --trace step.json          bench_step --net a --views --threads 1
 #include <fmt/ranges.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <nlohmann/json.hpp>
+#include <numeric>
 
+#include "bench/step/process.h"
+#include "bench/step/report.h"
+#include "bench/step/steps.h"
 #include "data/synthetic.h"
-#include "models/trainer.h"
+#include "engine/file.h"
 
 using namespace stopgrad;
+using namespace stopgrad::bench;
+using nlohmann::json;
 
 namespace {
 
-struct Net {
-  Recipe recipe;
-  int side, channels;
+struct Options {
+  std::string net = "b", precision = "float32", device = "auto", form = "auto", trace;
+  int steps = 10, warm_up = 3, block = 0, threads = 0, breakdown_steps = 3;
+  int64_t batch = 0;
+  bool breakdown = false, views = false, json = false;
 };
 
-Net net_of(const std::string& name) {
-  Net n;
-  n.recipe.steps = 1 << 20;
-  n.recipe.stem_stride = 1;
-  if (name == "a") {
-    n.recipe.backbone = "resnet18";
-    n.recipe.projector = {2048, 2048};
-    n.recipe.predictor_hidden = 512;
-    n.recipe.batch = 64;
-    set_key(n.recipe, "augment.preset=cifar");
-    n.side = 32;
-    n.channels = 3;
-  } else {
-    n.recipe.widths = {16, 32, 64, 128};
-    n.recipe.blocks = {2, 2, 2, 2};
-    n.recipe.projector = {256, 256, 256};
-    n.recipe.batch = 256;
-    n.side = 28;
-    n.channels = 1;
-  }
-  return n;
+Net net_with(const Options& o) {
+  Net net = net_of(o.net, o.batch);
+  net.recipe.precision = o.precision;
+  net.recipe.device = o.device;
+  net.recipe.form = o.form;
+  net.recipe.threads = o.threads;
+  return net;
 }
 
-double median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
-  return v[v.size() / 2];
+json facts(const Options& o, const Net& net, const Model& model) {
+  return {{"name", fmt::format("stopgrad {} {}", o.net, o.precision)},
+          {"net", o.net},
+          {"precision", o.precision},
+          {"device", model.compute().name()},
+          {"threads", model.compute().threads()},
+          {"pairs", net.recipe.batch}};
 }
 
-int64_t peak_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss / 1024;
+double mib(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+void add_steps(json& out, const StepsTaken& taken, Model& model, size_t free_before) {
+  const PoolStats step = model.step_memory().stats(), kept = model.permanent().stats();
+  out["seconds"] = taken.seconds;
+  if (!taken.without_views.empty()) out["step_seconds"] = taken.without_views;
+  if (taken.cold_start) out["cold_start_seconds"] = *taken.cold_start;
+  out["parameters"] = model.slab().parameter_count();
+  out["peak_rss_mib"] = peak_mib();
+  out["pool_mib"] = mib(step.system_bytes);
+  out["pool_peak_mib"] = mib(step.peak_bytes);
+  out["permanent_mib"] = mib(kept.system_bytes);
+  out["pool_requests"] = step.system_requests;
+  out["requests_after_step_2"] = taken.requests_after_two;
+  out["allocations_per_step"] = taken.blocks_per_step;
+  if (free_before > 0) out["device_mib"] = mib(free_before - model.compute().free_bytes());
 }
 
-int run(const std::string& name, const std::string& precision, int steps, int threads, int64_t batch,
-        bool json) {
-  Net net = net_of(name);
-  net.recipe.precision = precision;
-  net.recipe.threads = threads;
-  if (batch > 0) net.recipe.batch = batch;
-  const Dataset set =
-      make_synthetic(std::max<int64_t>(1024, net.recipe.batch), net.side, net.channels, 1, Split::train);
-  Model model(net.recipe, {net.side, net.side, net.channels});
-  Trainer trainer(model, set, nullptr, "");
-  std::vector<double> whole, step_only;
-  for (int i = 0; i < steps + 3; ++i) {
-    const StepReport r = trainer.train_step();
-    if (i < 3) continue;
-    whole.push_back(r.seconds);
-    step_only.push_back(r.seconds - r.view_seconds);
+void print_steps(const Options& o, const json& out) {
+  const double pairs = out["pairs"];
+  const double all = median(out["seconds"].get<std::vector<double>>());
+  fmt::print("net {} {} on {}, {} pairs: {:.2f} ms per step, {:.1f} pairs/s", o.net, o.precision,
+             out["device"].get<std::string>(), out["pairs"].get<int64_t>(), all * 1e3, pairs / all);
+  if (out.contains("step_seconds")) {
+    const double step = median(out["step_seconds"].get<std::vector<double>>());
+    fmt::print("; without views {:.2f} ms, views {:.2f} % of the step", step * 1e3, 100 * (all - step) / all);
   }
-  const double pairs = static_cast<double>(net.recipe.batch);
-  if (json) {
-    const nlohmann::json out = {{"name", fmt::format("stopgrad {} {}", name, precision)},
-                                {"pairs", net.recipe.batch},
-                                {"seconds", whole},
-                                {"step_seconds", step_only},
-                                {"peak_rss_mib", peak_mib()},
-                                {"pool_mib", model.step_memory().stats().system_bytes >> 20}};
-    fmt::print("{}\n", out.dump());
-    return 0;
-  }
-  const double all = median(whole), step = median(step_only);
   fmt::print(
-      "net {} {}: {:.1f} ms per step, {:.1f} pairs/s; without views {:.1f} ms; views {:.2f} % of the step\n",
-      name, precision, all * 1e3, pairs / all, step * 1e3, 100 * (all - step) / all);
-  fmt::print("{} parameters, {} threads, peak {} MiB, pool {} MiB in {} requests\n",
-             model.slab().parameter_count(), model.device().cpu->threads(), peak_mib(),
-             model.step_memory().stats().system_bytes >> 20, model.step_memory().stats().system_requests);
+      "\n{} parameters, {} threads, peak of the process {} MiB, pool {:.0f} MiB in {} requests, {} of them "
+      "after "
+      "step 2, {} blocks per step\n",
+      out["parameters"].get<int64_t>(), out["threads"].get<int>(), out["peak_rss_mib"].get<int64_t>(),
+      out["pool_mib"].get<double>(), out["pool_requests"].get<int64_t>(),
+      out["requests_after_step_2"].get<int64_t>(), out["allocations_per_step"].get<int64_t>());
+  if (out.contains("device_mib")) fmt::print("device memory {:.0f} MiB\n", out["device_mib"].get<double>());
+  if (out.contains("cold_start_seconds"))
+    fmt::print("cold start to step 10: {:.2f} s\n", out["cold_start_seconds"].get<double>());
+}
+
+int run_views(const Options& o, const Net& net, Model& model, const Dataset& set) {
+  json out = facts(o, net, model);
+  const std::vector<double> seconds = make_views(model, set, o.steps);
+  out["views"] = 2 * net.recipe.batch;
+  out["seconds"] = seconds;
+  const double views = out["views"];
+  if (o.json) fmt::print("{}\n", out.dump());
+  else
+    fmt::print("net {}: {:.2f} us per view, {:.0f} views/s on {} with {} threads\n", o.net,
+               median(seconds) / views * 1e6, views / median(seconds), model.compute().name(),
+               model.compute().threads());
+  return 0;
+}
+
+int run(const Options& o) {
+  const Net net = net_with(o);
+  const Dataset set = make_synthetic(net.set_size, net.images.height, net.images.channels, 1, Split::train);
+  const size_t free_before = Compute(o.device, o.threads, o.precision).free_bytes();
+  Model model(net.recipe, net.images);
+  if (o.views) return run_views(o, net, model, set);
+  Trainer trainer(model, set, nullptr, "");
+  const int block = o.block > 0 ? o.block : model.device().is_cpu() ? 1 : 10;
+  const StepsTaken taken = take_steps(model, trainer, o.warm_up, o.steps, block);
+  json out = facts(o, net, model);
+  add_steps(out, taken, model, free_before);
+  if (!o.json) print_steps(o, out);
+  if (o.breakdown || !o.trace.empty()) {
+    const StepBreakdown b = break_down(model, trainer, o.breakdown_steps);
+    const Ceilings ceilings = measure_ceilings(model.step_memory(), model.activations());
+    const double step = median(taken.seconds);
+    if (o.json) out["breakdown"] = json_of(b, ceilings, step);
+    else fmt::print("{}", table_of(b, ceilings, step));
+    if (!o.trace.empty())
+      write_file(o.trace, trace_of(b.last, ceilings, "one step of " + out["name"].get<std::string>()).dump());
+  }
+  if (o.json) fmt::print("{}\n", out.dump());
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Pairs per second of a whole SimSiam training step.", "bench_step");
-  std::string net = "b", precision = "float32";
-  int steps = 10, threads = 0;
-  int64_t batch = 0;
-  bool json = false;
-  app.add_option("--net", net, "a or b, see the source's head")->check(CLI::IsMember({"a", "b"}));
-  app.add_option("--precision", precision)->check(CLI::IsMember({"float32", "bf16", "float64"}));
-  app.add_option("--steps", steps, "measured, after three to warm up")->check(CLI::Range(1, 10000));
-  app.add_option("--threads", threads, "0: all processors");
-  app.add_option("--batch", batch, "0: the net's own");
-  app.add_flag("--json", json, "one line of JSON");
+  CLI::App app("Pairs per second of a whole SimSiam training step, and where its time goes.", "bench_step");
+  Options o;
+  app.add_option("--net", o.net, "see bench/step/nets.h")->check(CLI::IsMember(net_names()));
+  app.add_option("--batch", o.batch, "pairs per step; 0: the net's own");
+  app.add_option("--device", o.device, "auto, cpu, cuda or cuda:N");
+  app.add_option("--precision", o.precision)->check(CLI::IsMember({"float32", "tf32", "bf16", "float64"}));
+  app.add_option("--form", o.form, "views one after the other (branch) or together (batched)")
+      ->check(CLI::IsMember({"auto", "branch", "batched"}));
+  app.add_option("--threads", o.threads, "0: all processors");
+  app.add_option("--steps", o.steps, "measurements")->check(CLI::Range(1, 10000));
+  app.add_option("--warmup", o.warm_up, "steps before them")->check(CLI::Range(0, 10000));
+  app.add_option("--block", o.block, "steps per measurement; 0: 1 on the CPU, 10 on CUDA");
+  app.add_flag("--breakdown", o.breakdown, "time of each node, and the machine's ceilings");
+  app.add_option("--breakdown-steps", o.breakdown_steps, "medians over so many")->check(CLI::Range(1, 1000));
+  app.add_option("--trace", o.trace, "write one step as Chrome-trace JSON");
+  app.add_flag("--views", o.views, "make views only");
+  app.add_flag("--json", o.json, "one line of JSON");
   CLI11_PARSE(app, argc, argv);
   try {
-    return run(net, precision, steps, threads, batch, json);
+    return run(o);
   } catch (const Error& e) {
     fmt::print(stderr, "bench_step: {}\n", e.what());
     return static_cast<int>(e.code());

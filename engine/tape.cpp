@@ -42,7 +42,9 @@ int Tape::add_entry(TapeEntry entry) {
   entries_.push_back(std::move(entry));
   nodes_.emplace_back();
   gradients_.emplace_back();
-  return static_cast<int>(entries_.size()) - 1;
+  const int index = static_cast<int>(entries_.size()) - 1;
+  mark(TapeObserver::Mark::recorded, index);
+  return index;
 }
 
 Var Tape::input(const Tensor& value, const char* name) {
@@ -184,12 +186,14 @@ void Tape::run_node(int index) {
   observe(index, g.place);
   if (nodes_[i]) {
     const ProfileRange range(entry.name);
+    mark(TapeObserver::Mark::backward_begins, index);
     Grads grads(*this, index);
     nodes_[i]->backward(g.place, grads);
     for (int k = 0; k < static_cast<int>(entry.inputs.size()); ++k)
       ENSURE(!grads.wants(k) || (grads.asked_ >> k & 1), "tape: node #{} {} gave no gradient to its input {}",
              index, entry.name, k);
     nodes_[i].reset();
+    mark(TapeObserver::Mark::backward_ends, index);
   }
   if (!g.keep) g.place = {};
 }

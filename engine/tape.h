@@ -83,6 +83,15 @@ struct TapeEntry {
   Parameter* parameter = nullptr;
 };
 
+/// Told where the work of a tape falls in time (benchmarks, traces). Operations launch their work, then record:
+/// the forward of an entry is what was launched since the entry before it.
+class TapeObserver {
+ public:
+  enum class Mark { recorded, backward_begins, backward_ends };
+  virtual ~TapeObserver() = default;
+  virtual void mark(Mark mark, int index) = 0;
+};
+
 class Tape {
  public:
   enum class Mode { record, off };  // off: values only, as in evaluation and target networks
@@ -127,6 +136,8 @@ class Tape {
   void measure_gradients(bool on) { measure_ = on; }
   /// Stops with the node's name at the first gradient that is not finite.
   void check_finite(bool on) { check_finite_ = on; }
+  /// The observer hears of every entry and of every node that runs backward; null for none.
+  void set_observer(TapeObserver* observer) { observer_ = observer; }
 
   const std::vector<TapeEntry>& entries() const { return entries_; }
   /// One line per entry: "#20 detach |WALL| <- #7 [64,2048]".
@@ -148,9 +159,13 @@ class Tape {
   void fill_rest_with_zero(Gradient& gradient);
   void run_node(int index);
   void observe(int index, const Tensor& gradient);
+  void mark(TapeObserver::Mark what, int index) {
+    if (observer_) observer_->mark(what, index);
+  }
 
   Mode mode_;
   bool measure_ = false, check_finite_ = false, used_ = false;
+  TapeObserver* observer_ = nullptr;
   std::string scope_;
   std::vector<TapeEntry> entries_;
   std::vector<std::unique_ptr<Node>> nodes_;

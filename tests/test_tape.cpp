@@ -165,6 +165,31 @@ TEST_CASE("the dump shows walls, inputs, sizes and where gradients went", "[tape
   CHECK_THAT(text, Catch::Contains("no gradient"));
 }
 
+TEST_CASE("an observer hears of every entry, and of the backward of every node a gradient reaches",
+          "[tape]") {
+  struct Listener : TapeObserver {
+    std::string heard;
+    void mark(Mark mark, int index) override {
+      heard += fmt::format("{}{} ",
+                           mark == Mark::recorded          ? ""
+                           : mark == Mark::backward_begins ? "("
+                                                           : ")",
+                           index);
+    }
+  } listener;
+  Bench bench;
+  Tape tape;
+  tape.set_observer(&listener);
+  const Var x = tape.variable(Tensor::of<double>(bench.pool(), {1, 2}, {3, 4}), "x");
+  const Var twice = scale(x, 2);
+  const Var behind = scale(x, 3);
+  const Var wall = detach(behind);
+  const Var loss = cosine_loss({{twice, wall}});
+  CHECK(listener.heard == "0 1 2 3 4 ");
+  tape.backward(loss);
+  CHECK(listener.heard == "0 1 2 3 4 (4 )4 (1 )1 ");
+}
+
 TEST_CASE("the pool reuses memory, merges neighbours and counts", "[pool]") {
   cpu::Context context(1);
   Pool pool(Device{.cpu = &context}, 1 << 20);

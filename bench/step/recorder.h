@@ -1,0 +1,60 @@
+#pragma once
+// Times every node of one step, forward and backward, from the marks of its tape.
+#include "bench/step/timeline.h"
+#include "models/trainer.h"
+
+namespace stopgrad::bench {
+
+/// Seconds since the step began. Empty where nothing ran.
+struct Span {
+  double begin = 0, end = 0;
+  double seconds() const { return end - begin; }
+};
+
+/// One eager step: where its time went.
+struct StepTimes {
+  Span views, update;
+  std::vector<Span> forward, backward;  // per entry of the tape
+  std::vector<TapeEntry> entries;
+};
+
+/// An eager step of its own: views, loss, backward, update at rate 0. On CUDA the device is given `delay`
+/// work first, once the views are made, so that the host is ahead of it and nodes follow each other without
+/// gaps.
+class StepRecorder : public TapeObserver {
+ public:
+  StepRecorder(Model& model, Trainer& trainer);
+  StepTimes run(int64_t step);
+  void mark(Mark mark, int index) override;
+
+ private:
+  struct Point {
+    enum Kind { views_begin, views_end, forward_begin, update_begin, update_end, node } kind;
+    Mark mark;
+    int index;
+  };
+  void point(Point p);
+  void delay();
+
+  Model& model_;
+  Trainer& trainer_;
+  Sgd sgd_;
+  Timeline timeline_;
+  std::vector<Point> points_;
+  Tape* tape_ = nullptr;
+  Tensor delay_;
+};
+
+/// Medians of the durations over `steps` steps, with begin and end of the last one for pictures.
+struct StepBreakdown {
+  StepTimes last;
+  double views = 0, update = 0;
+  std::vector<double> forward, backward;
+  /// Views, nodes and update together.
+  double seconds() const;
+};
+StepBreakdown break_down(Model& model, Trainer& trainer, int steps);
+
+double median(std::vector<double> values);
+
+}  // namespace stopgrad::bench
