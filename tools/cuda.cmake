@@ -5,8 +5,12 @@ target_compile_definitions(stopgrad_kernels PUBLIC STOPGRAD_CUDA)
 target_include_directories(stopgrad_kernels SYSTEM PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
 
 if(STOPGRAD_DEVICE STREQUAL "emulate")
-  target_sources(stopgrad_kernels PRIVATE ${cuda_sources})
-  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas")
+  # Adds .cu files to a target; called where the target is made, as properties of sources belong to a folder.
+  function(stopgrad_cuda_sources target)
+    target_sources(${target} PRIVATE ${ARGN})
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas")
+  endfunction()
+  stopgrad_cuda_sources(stopgrad_kernels ${cuda_sources})
   file(GLOB emulator_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/emulator/*.cpp)
   list(FILTER emulator_sources EXCLUDE REGEX "/(planted_bugs|training_failures|test_[a-z_]*)[.]cpp$")
   add_library(stopgrad_emulator STATIC ${emulator_sources})
@@ -30,14 +34,21 @@ set(nvcc_flags -std=c++20 -O3 -lineinfo --fmad=false --expt-relaxed-constexpr ${
     -Xptxas=-v,-warn-spills,-warn-lmem-usage -Werror=all-warnings)
 set(cuda_objects ${PROJECT_BINARY_DIR}/cuda)
 file(MAKE_DIRECTORY ${cuda_objects})
-foreach(source ${cuda_sources})
-  get_filename_component(name ${source} NAME_WE)
-  add_custom_command(
-    OUTPUT ${cuda_objects}/${name}.o
-    COMMAND ${PROJECT_SOURCE_DIR}/tools/nvcc.sh ${cuda_objects}/${name} ${CUDAToolkit_NVCC_EXECUTABLE} ${nvcc_flags} ${source}
-    DEPENDS ${source} ${PROJECT_SOURCE_DIR}/tools/nvcc.sh
-    DEPFILE ${cuda_objects}/${name}.d
-    COMMENT "nvcc ${name}.cu" VERBATIM)
-  target_sources(stopgrad_kernels PRIVATE ${cuda_objects}/${name}.o)
-endforeach()
+function(stopgrad_cuda_sources target)
+  foreach(source ${ARGN})
+    get_filename_component(name ${source} NAME_WE)
+    if(NOT target STREQUAL stopgrad_kernels)
+      string(REPLACE "stopgrad_" "" prefix ${target})
+      set(name ${prefix}_${name})  # a ladder's files have the names of the kernels'
+    endif()
+    add_custom_command(
+      OUTPUT ${cuda_objects}/${name}.o
+      COMMAND ${PROJECT_SOURCE_DIR}/tools/nvcc.sh ${cuda_objects}/${name} ${CUDAToolkit_NVCC_EXECUTABLE} ${nvcc_flags} ${source}
+      DEPENDS ${source} ${PROJECT_SOURCE_DIR}/tools/nvcc.sh
+      DEPFILE ${cuda_objects}/${name}.d
+      COMMENT "nvcc ${name}.cu" VERBATIM)
+    target_sources(${target} PRIVATE ${cuda_objects}/${name}.o)
+  endforeach()
+endfunction()
+stopgrad_cuda_sources(stopgrad_kernels ${cuda_sources})
 target_link_libraries(stopgrad_kernels PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})

@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/check.h"
 #include "kernels/cuda_context.h"
 
 namespace stopgrad::test {
@@ -38,8 +39,7 @@ class Mirror {
     for (const Copy& copy : copies_)
       if (at >= copy.on_host && at < copy.on_host + copy.bytes)
         return reinterpret_cast<T*>(copy.on_device + (at - copy.on_host));
-    FAIL("a pointer of the call is not in the mirror");
-    return nullptr;
+    fail(Exit::failed, "a pointer of the call is not in the mirror");
   }
   /// Points fields of a call to the device.
   template <class... P>

@@ -1,0 +1,130 @@
+// Runs all versions of a ladder: each must first agree with the CPU schedule, then it is timed.
+//   bench_ladder batch_norm_forward --rows 65536 --channels 64 --dtype bf16
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "bench/ladder/problems.h"
+#include "bench/ladder/timing.h"
+
+using namespace stopgrad;
+using namespace stopgrad::ladder;
+
+namespace {
+
+struct Options {
+  std::string topic, dtype = "bf16";
+  int rows = 0, channels = 0;  // augment: images, and their sides; 0: the topic's own
+};
+
+/// A call on memory of its own.
+template <class Problem>
+struct Copy {
+  Mirror mirror;
+  typename Problem::Call call;
+  explicit Copy(Problem& problem) : call(problem.place(mirror)) {}
+};
+
+/// Enough copies that each is out of the cache when its turn comes.
+template <class Problem>
+auto copies_of(Problem& problem, size_t bytes, size_t cache) {
+  std::vector<std::unique_ptr<Copy<Problem>>> copies;
+  const size_t count = std::clamp<size_t>(2 * cache / bytes + 1, 2, 64);
+  while (copies.size() < count) copies.push_back(std::make_unique<Copy<Problem>>(problem));
+  return copies;
+}
+
+template <class Call, class Problem>
+int climb(const std::string& title, Problem problem, size_t element) {
+  cuda::Context& context = device();
+  const bool emulated = context.info().name.ends_with("(emulated)");
+  const double elements = static_cast<double>(problem.elements());
+  Stopwatch watch(context);
+  const double copy = copy_bandwidth(context, watch, emulated ? size_t{1} << 20 : size_t{1} << 28);
+  fmt::print("{}, on {}\n", title, context.info().name);
+  if (emulated)
+    fmt::print("The emulated device: results are checked; times would mean nothing and are not printed.\n");
+  else fmt::print("A copy moves {:.0f} GB/s here, bytes read and bytes written.\n", copy / 1e3);
+  fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "version", "tolerance", "bytes per",
+             "median", "quartiles", "GB/s", "of copy", "speed-up");
+  fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "", "used", "element", "us", "us", "", "",
+             "");
+
+  const auto copies = copies_of(problem, static_cast<size_t>(elements) * element, cache_bytes(context));
+  double first = 0;
+  int failed = 0, number = 0;
+  for (const Version<Call>& version : versions<Call>()) {
+    run_version(problem, version);
+    const double used = problem.used();
+    fmt::print("{:<22}{:>8.1f} %", fmt::format("{} {}", ++number, version.name), 100 * used);
+    if (!(used <= 1)) {
+      fmt::print("   differs from the CPU: no time\n");
+      ++failed;
+      continue;
+    }
+    const Time time = watch.measure(static_cast<int>(copies.size()), emulated ? 1 : 30, 2, [&](int i) {
+      version.run(copies[static_cast<size_t>(i)]->call, context);
+    });
+    if (emulated) {
+      fmt::print("{:>12.1f}\n", version.bytes);
+      continue;
+    }
+    const double rate = elements * version.bytes / time.median;
+    if (first == 0) first = time.median;
+    fmt::print("{:>12.1f}{:>12.2f}{:>22}{:>9.0f}{:>6.1f} %{:>10.1f}\n", version.bytes, time.median,
+               fmt::format("{:.2f} to {:.2f}", time.low, time.high), rate / 1e3, 100 * rate / copy,
+               first / time.median);
+  }
+  return failed == 0 ? 0 : 1;
+}
+
+template <template <class> class Problem, class T>
+int climb_matrix(const Options& o, int rows, int channels) {
+  if (device().info().name.ends_with("(emulated)")) rows = std::min(rows, 1024);
+  if (o.rows > 0) rows = o.rows;
+  if (o.channels > 0) channels = o.channels;
+  return climb<typename Problem<T>::Call>(fmt::format("{}, {}, [{}, {}]", o.topic, o.dtype, rows, channels),
+                                          Problem<T>(rows, channels, Data::random), sizeof(T));
+}
+
+template <class T>
+int run(const Options& o) {
+  if (o.topic == "batch_norm_forward") return climb_matrix<BatchNormForwardProblem, T>(o, 65536, 64);
+  if (o.topic == "batch_norm_backward") return climb_matrix<BatchNormBackwardProblem, T>(o, 65536, 64);
+  if (o.topic == "cosine_loss_forward") return climb_matrix<CosineForwardProblem, T>(o, 512, 2048);
+  if (o.topic == "cosine_loss_backward") return climb_matrix<CosineBackwardProblem, T>(o, 512, 2048);
+  const int images = o.rows > 0 ? o.rows : device().info().name.ends_with("(emulated)") ? 4 : 512;
+  const int side = o.channels > 0 ? o.channels : 32;
+  return climb<Augment<T>>(
+      fmt::format("{}, {}, two views of {} images of {}x{}x3", o.topic, o.dtype, images, side, side),
+      AugmentProblem<T>(Images(images, side, side, 3), {side, side, 3}), sizeof(T));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("All versions of a kernel, from naive to shipped.", "bench_ladder");
+  Options o;
+  app.add_option("topic", o.topic)
+      ->required()
+      ->check(CLI::IsMember({"batch_norm_forward", "batch_norm_backward", "cosine_loss_forward",
+                             "cosine_loss_backward", "augment"}));
+  app.add_option("--dtype", o.dtype)->check(CLI::IsMember({"float32", "bf16"}))->capture_default_str();
+  app.add_option("--rows", o.rows, "rows of the matrix; of augment: images")->check(CLI::Range(1, 1 << 24));
+  app.add_option("--channels", o.channels, "of the matrix; of augment: side of the images, at most 128")
+      ->check(CLI::Range(1, 1 << 16));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : static_cast<int>(Exit::usage);
+  }
+  try {
+    std::string why;
+    if (!cuda::available(&why)) fail(Exit::device, "{}", why);
+    return o.dtype == "bf16" ? run<bf16>(o) : run<float>(o);
+  } catch (const Error& e) {
+    fmt::print(stderr, "bench_ladder: {}\n", e.what());
+    return static_cast<int>(e.code());
+  }
+}
