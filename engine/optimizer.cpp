@@ -9,13 +9,19 @@ namespace stopgrad {
 Sgd::Sgd(ParameterSlab& slab, double momentum, double decay)
     : slab_(slab), momentum_(momentum), decay_(decay), rates_(slab.values.pool(), {2}, slab.values.dtype()) {}
 
-void Sgd::step(double rate, double fixed_rate) {
+void Sgd::set_rates(double rate, double fixed_rate) {
+  visit_float(slab_.activations(), [&](auto zero) {
+    using A = Acc<decltype(zero)>;
+    const A both[2] = {static_cast<A>(rate), static_cast<A>(fixed_rate)};
+    rates_.set(both);
+  });
+}
+
+void Sgd::update() {
   slab_.zero_missing_gradients();
   visit_float(slab_.activations(), [&](auto zero) {
     using T = decltype(zero);
     using A = Acc<T>;
-    const A both[2] = {static_cast<A>(rate), static_cast<A>(fixed_rate)};
-    rates_.from_host(both);
     for (const SlabRange& range : slab_.ranges())
       launch(slab_.values.device(),
              SgdStep<T>{.count = range.end - range.begin,

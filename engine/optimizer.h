@@ -1,6 +1,7 @@
 #pragma once
 // Stochastic gradient descent over a parameter slab, and learning rate schedules.
 #include "engine/module.h"
+#include "engine/staging.h"
 
 namespace stopgrad {
 
@@ -10,13 +11,19 @@ class Sgd {
  public:
   Sgd(ParameterSlab& slab, double momentum, double decay);
 
-  /// One update: `rate` for most parameters, `fixed_rate` for those marked fixed_rate.
-  void step(double rate, double fixed_rate);
+  /// Of the updates from now on: `rate` for most parameters, `fixed_rate` for those marked fixed_rate.
+  void set_rates(double rate, double fixed_rate);
+  /// One update, by the rates in the device's memory.
+  void update();
+  void step(double rate, double fixed_rate) {
+    set_rates(rate, fixed_rate);
+    update();
+  }
 
  private:
   ParameterSlab& slab_;
   double momentum_, decay_;
-  Tensor rates_;  // [2]: rate, fixed_rate, in the device's memory
+  StepValues rates_;  // [2]: rate, fixed_rate
 };
 
 /// rate(e) = base * 0.5 (1 + cos(pi e / total)) after a linear warm-up; e counts epochs or steps.

@@ -39,6 +39,8 @@ struct Augment {
   bool random;            // false: the test transform, resize (if sizes differ) and normalise only
   T* y;                   // [views, count, out_height, out_width, stored_channels]
   bool gathered = false;  // `images` holds the images of `index` alone, in its order
+  const int64_t* current_epoch =
+      nullptr;  // in the device's memory: where set, a captured call reads its epoch here
 };
 
 namespace cpu {

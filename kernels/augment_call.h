@@ -15,7 +15,8 @@ STOPGRAD_HOST_DEVICE inline AugmentParams augment_params_of(const Augment<T>& ca
     whole.width = call.width;
     return whole;
   }
-  const AugmentDraws draws{call.seed, call.epoch, static_cast<uint32_t>(image),
+  const uint32_t epoch = call.current_epoch ? static_cast<uint32_t>(*call.current_epoch) : call.epoch;
+  const AugmentDraws draws{call.seed, epoch, static_cast<uint32_t>(image),
                            static_cast<uint32_t>(call.first_view + view)};
   return draw_augment_params(call.recipe, draws, call.height, call.width);
 }

@@ -99,20 +99,26 @@ void Context::fail_library(const char* call, const char* says, bool memory) {
 
 void* Context::scratch(size_t bytes) {
   if (bytes <= capacity_) return scratch_;
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(stream_, &capture), "cudaStreamIsCapturing");
-  ENSURE(capture == cudaStreamCaptureStatusNone, "cuda: scratch memory would grow to {} bytes during capture",
-         bytes);
+  refuse_during_capture(fmt::format("scratch memory would grow to {} bytes", bytes));
   synchronize();
   free(scratch_);
   scratch_ = nullptr;
   capacity_ = 0;
   scratch_ = allocate(bytes);
   capacity_ = bytes;
+  ++scratch_moves_;
   return scratch_;
 }
 
+void Context::refuse_during_capture(const std::string& what) {
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream_, &capture), "cudaStreamIsCapturing");
+  ENSURE(capture == cudaStreamCaptureStatusNone,
+         "cuda: {} during capture; a step that runs before must do what this one does", what);
+}
+
 void* Context::allocate(size_t bytes) {
+  refuse_during_capture(fmt::format("{} bytes would be asked of the device", bytes));
   void* memory = nullptr;
   const int status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
@@ -151,7 +157,13 @@ void Context::synchronize() { check(cudaStreamSynchronize(stream_), "cudaStreamS
 
 void* Context::allocate_pinned(size_t bytes) {
   void* memory = nullptr;
-  check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+  const int status = cudaMallocHost(&memory, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    fail(Exit::memory, "out of host memory that the device can read: {} KiB more were asked for",
+         bytes >> 10);
+  }
+  check(status, "cudaMallocHost");
   return memory;
 }
 
@@ -162,7 +174,7 @@ void Context::free_pinned(void* at) noexcept {
 void Context::copy_in_background(void* to, const void* from, size_t bytes) {
   if (!copy_stream_) {
     check(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    check(cudaEventCreateWithFlags(&copied_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    copied_ = make_event();
   }
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, copy_stream_), "cudaMemcpyAsync");
   check(cudaEventRecord(copied_, copy_stream_), "cudaEventRecord");
@@ -172,6 +184,27 @@ void Context::await_background() { check(cudaStreamWaitEvent(stream_, copied_, 0
 
 void Context::finish_background() noexcept {
   if (copy_stream_ && usable()) cudaStreamSynchronize(copy_stream_);
+}
+
+void Context::copy_from_pinned(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
+}
+
+void Context::copy_to_pinned(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
+}
+
+CUevent_st* Context::make_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  return event;
+}
+
+void Context::mark(CUevent_st* event) { check(cudaEventRecord(event, stream_), "cudaEventRecord"); }
+void Context::wait(CUevent_st* event) { check(cudaEventSynchronize(event), "cudaEventSynchronize"); }
+
+void Context::destroy(CUevent_st* event) noexcept {
+  if (event && usable()) cudaEventDestroy(event);
 }
 
 size_t Context::free_bytes() {

@@ -2,6 +2,7 @@
 // What the CUDA schedules share: the device, its stream, scratch memory, libraries. No CUDA header is needed
 // to read this one.
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -48,12 +49,17 @@ class Context {
   /// Uninitialised device memory for the call that asks; it ends with the next scratch(). Grows and stays;
   /// must not grow during capture.
   void* scratch(size_t bytes);
+  /// How often it has moved: a graph captured before holds an address that is no more.
+  int64_t scratch_moves() const { return scratch_moves_; }
   template <class T>
   T* scratch_of(size_t count) {
     return static_cast<T*>(scratch(count * sizeof(T)));
   }
 
-  void* allocate(size_t bytes);
+  /// Throws while a graph is captured: `what` ("a plan would be made") is to happen before.
+  void refuse_during_capture(const std::string& what);
+
+  void* allocate(size_t bytes);  // not during capture
   void free(void* at) noexcept;
   void copy_to_device(void* to, const void* from, size_t bytes);  // returns when `from` may change
   void copy_to_host(void* to, const void* from, size_t bytes);    // waits
@@ -66,6 +72,14 @@ class Context {
   void copy_in_background(void* to, const void* from, size_t bytes);
   void await_background();
   void finish_background() noexcept;  // the host waits
+  /// Copies between pinned and device memory for which the host does not wait.
+  void copy_from_pinned(void* to, const void* from, size_t bytes);
+  void copy_to_pinned(void* to, const void* from, size_t bytes);
+  /// A point in the compute stream: marked after what was launched so far, then waited for.
+  CUevent_st* make_event();
+  void mark(CUevent_st* event);
+  void wait(CUevent_st* event);
+  void destroy(CUevent_st* event) noexcept;
   /// Free bytes of the device, as its driver tells.
   size_t free_bytes();
 
@@ -79,6 +93,7 @@ class Context {
   CUevent_st* copied_ = nullptr;
   void* scratch_ = nullptr;
   size_t capacity_ = 0;
+  int64_t scratch_moves_ = 0;
   std::string broken_;  // what the device said when it broke
   std::unique_ptr<Libraries, void (*)(Libraries*)> libraries_;
 };

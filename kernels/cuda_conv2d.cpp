@@ -107,7 +107,10 @@ ConvPlan& plan(Context& context, ConvDirection direction, const ConvShape& s, DT
   Libraries& libraries = context.libraries();
   auto& kept = libraries.conv_plans[{direction, dtype, context.float_math, s.images, s.height, s.width,
                                      s.channels, s.out_channels, s.kernel, s.stride, s.padding}];
-  if (!kept) kept = std::make_shared<ConvPlan>(libraries, direction, s, dtype, context.float_math);
+  if (!kept) {
+    context.refuse_during_capture("a plan of a convolution would be made");
+    kept = std::make_shared<ConvPlan>(libraries, direction, s, dtype, context.float_math);
+  }
   return *kept;
 }
 

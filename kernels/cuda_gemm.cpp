@@ -89,7 +89,10 @@ void multiply(const Gemm<T, Out>& call, void* workspace, Context& context) {
   Libraries& libraries = context.libraries();
   auto& kept = libraries.gemm_plans[{dtype_of<T>, dtype_of<Out>, context.float_math, call.m, call.n, call.k,
                                      call.transpose_a, call.transpose_b, call.bias != nullptr}];
-  if (!kept) kept = std::make_shared<GemmPlan>(libraries, call, context.float_math);
+  if (!kept) {
+    context.refuse_during_capture("a plan of a matrix product would be made");
+    kept = std::make_shared<GemmPlan>(libraries, call, context.float_math);
+  }
   GemmPlan& p = *kept;
   if (call.bias) p.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(call.bias));
   const float one = 1, beta = call.accumulate ? 1.0f : 0.0f;

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <new>
+#include <utility>
 
 #if defined(STOPGRAD_CUDA)
 #include "kernels/cuda_context.h"
@@ -73,9 +74,45 @@ void finish_background([[maybe_unused]] const Device& device) noexcept {
   ON_CUDA(device.cuda->finish_background());
 }
 
+void copy_from_staging(const Device& device, void* to, const void* staging, size_t bytes) {
+  ON_CUDA(return device.cuda->copy_from_pinned(to, staging, bytes));
+  std::memcpy(to, staging, bytes);
+}
+
+void copy_to_staging(const Device& device, void* staging, const void* from, size_t bytes) {
+  ON_CUDA(return device.cuda->copy_to_pinned(staging, from, bytes));
+  std::memcpy(staging, from, bytes);
+}
+
 void fill_memory(const Device& device, void* at, int value, size_t bytes) {
   ON_CUDA(return device.cuda->fill(at, value, bytes));
   std::memset(at, value, bytes);
+}
+
+Fence::Fence(const Device& device) : device_(device) { ON_CUDA(event_ = device.cuda->make_event()); }
+
+Fence::~Fence() {
+  [[maybe_unused]] const Device& device = device_;
+  ON_CUDA(device.cuda->destroy(event_));
+}
+
+void Fence::mark() {
+  const Device& device = device_;
+  ON_CUDA(device.cuda->mark(event_));
+  marked_ = true;
+}
+
+void Fence::wait() {
+  if (!std::exchange(marked_, false)) return;
+  const Device& device = device_;
+  ON_CUDA(device.cuda->wait(event_));
+}
+
+void Fence::finish() noexcept {
+  try {
+    wait();
+  } catch (const Error&) {  // a broken device does no more work
+  }
 }
 
 }  // namespace stopgrad

@@ -4,6 +4,8 @@
 
 #include "kernels/launch.h"
 
+struct CUevent_st;
+
 namespace stopgrad {
 
 /// The size in which to ask for memory, large enough that asking is rare.
@@ -23,7 +25,31 @@ void copy_in_background(const Device& device, void* to, const void* from, size_t
 void await_background(const Device& device);
 /// Returns when such copies are done: before either end of one may be used for something else.
 void finish_background(const Device& device) noexcept;
+/// Between such memory and the device, in the order of its work; the host does not wait.
+void copy_from_staging(const Device& device, void* to, const void* staging, size_t bytes);
+void copy_to_staging(const Device& device, void* staging, const void* from, size_t bytes);
 /// Every byte becomes `value`.
 void fill_memory(const Device& device, void* at, int value, size_t bytes);
+
+/// A point in the device's work that the host can wait for.
+class Fence {
+ public:
+  explicit Fence(const Device& device);
+  ~Fence();
+  Fence(const Fence&) = delete;
+  Fence& operator=(const Fence&) = delete;
+
+  /// Behind everything launched so far.
+  void mark();
+  /// Returns when the device has come to the mark; at once where there is none, or after a second wait.
+  void wait();
+  /// The same before memory goes, also after an error.
+  void finish() noexcept;
+
+ private:
+  Device device_;
+  CUevent_st* event_ = nullptr;
+  bool marked_ = false;
+};
 
 }  // namespace stopgrad

@@ -8,16 +8,24 @@
 
 namespace stopgrad {
 
-double spread_of(const Tensor& z) {
-  const int d = z.channels();
-  const Tensor mean(z.pool(), {d}, DType::f64), deviation(z.pool(), {d}, DType::f64);
+void unit_row_deviations(const Tensor& z, double* deviations) {
+  const Tensor mean(z.pool(), {z.channels()}, DType::f64);
   visit_float(z.dtype(), [&](auto zero) {
     using T = decltype(zero);
     launch(z.device(),
-           UnitRowStatistics<T>{z.rows(), d, z.data<T>(), mean.data<double>(), deviation.data<double>()});
+           UnitRowStatistics<T>{z.rows(), z.channels(), z.data<T>(), mean.data<double>(), deviations});
   });
-  const std::vector<double> std = deviation.to_vector<double>();
-  return std::sqrt(static_cast<double>(d)) * std::accumulate(std.begin(), std.end(), 0.0) / d;
+}
+
+double spread_of_deviations(std::span<const double> deviations) {
+  const auto d = static_cast<double>(deviations.size());
+  return std::sqrt(d) * std::accumulate(deviations.begin(), deviations.end(), 0.0) / d;
+}
+
+double spread_of(const Tensor& z) {
+  const Tensor deviations(z.pool(), {z.channels()}, DType::f64);
+  unit_row_deviations(z, deviations.data<double>());
+  return spread_of_deviations(deviations.to_vector<double>());
 }
 
 namespace {

@@ -1,5 +1,7 @@
 #pragma once
 // Is it collapsing? Meters over the representations of one batch (paper, section 4.1 and figure 2).
+#include <span>
+
 #include "engine/tensor.h"
 
 namespace stopgrad {
@@ -15,6 +17,10 @@ struct CollapseMeters {
 
 /// z [N, d]
 double spread_of(const Tensor& z);
+/// The same in two parts: the std of each channel of z/|z|, [d] doubles in the device's memory, and then what
+/// the host makes of them.
+void unit_row_deviations(const Tensor& z, double* deviations);
+double spread_of_deviations(std::span<const double> deviations);
 /// Costs an eigendecomposition of the smaller Gram matrix: for every step of a small net, now and then for a
 /// large.
 double effective_rank(const Tensor& z);

@@ -34,19 +34,19 @@ Tensor evaluation_batch(Model& model, ImageFeed& feed, const Dataset& set, EvalV
   std::vector<int64_t> index(static_cast<size_t>(count));
   std::iota(index.begin(), index.end(), first);
   const Tensor x(model.step_memory(), {count, set.height, set.width, set.channels}, model.activations());
+  feed.bring(kRobustEpoch, index);
   visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Augment<T> call{.views = 1,
                     .first_view = 0,
                     .seed = kRobustSeed,
-                    .epoch = kRobustEpoch,
                     .recipe = robust_recipe(model.recipe().views),
                     .out_height = set.height,
                     .out_width = set.width,
                     .stored_channels = set.channels,
                     .random = view == EvalView::robust,
                     .y = x.data<T>()};
-    feed.aim(call, index);
+    feed.aim(call);
     launch(x.device(), call);
   });
   return x;

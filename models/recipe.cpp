@@ -179,6 +179,8 @@ std::vector<RecipeKey> make_keys() {
       key("train.precision", "type of activations", MEMBER(precision),
           {"float32", "tf32", "bf16", "float64"}),
       key("train.device", "auto (CUDA where there is one), cpu, cuda or cuda:N", MEMBER(device)),
+      key("train.graph", "on CUDA the step is replayed as one graph; false: launched anew, for debugging",
+          MEMBER(graph)),
       key("train.seed", "of start values, order and augmentation", MEMBER(seed)),
       key("train.threads", "0: all processors of this process", MEMBER(threads)),
       key("monitor.knn_every", "epochs between kNN evaluations; 0: only at the end", MEMBER(knn_every)),

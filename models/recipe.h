@@ -39,6 +39,7 @@ struct Recipe {
   int64_t batch = 128, epochs = 0, steps = 800;
   double base_rate = 1.0, momentum = 0.9, decay = 1e-3, warmup_epochs = 0;
   std::string schedule = "step", precision = "float32", device = "auto";
+  bool graph = true;
   int64_t seed = 0, threads = 0;
   // [monitor]
   int64_t knn_every = 0, knn_k = 200, knn_bank = 10000, checkpoint_every = 1, keep_checkpoints = 2;

@@ -1,6 +1,5 @@
 #include "models/trainer.h"
 
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -8,8 +7,6 @@
 #include "engine/checkpoint.h"
 #include "engine/file.h"
 #include "engine/safetensors.h"
-#include "kernels/profile.h"
-#include "models/diagnostics.h"
 #include "models/features.h"
 
 namespace stopgrad {
@@ -17,11 +14,6 @@ namespace stopgrad {
 namespace fs = std::filesystem;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 constexpr const char* kVersion = "1";  // of the metadata
 constexpr int kAlarmSteps = 10;        // low steps in a row before the alarm
@@ -49,6 +41,7 @@ std::string identity(Recipe r) {
   r.fail_on_collapse = plain.fail_on_collapse;
   r.threads = plain.threads;
   r.device = plain.device;
+  r.graph = plain.graph;
   return to_toml(r);
 }
 
@@ -91,59 +84,32 @@ Trainer::Trainer(Model& model, const Dataset& train, const Dataset* test, std::s
       directory_(std::move(directory)),
       loader_(train.count, static_cast<int>(model.recipe().batch),
               static_cast<uint64_t>(model.recipe().seed)),
-      sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
-      feed_(model.permanent(), train, static_cast<int>(model.recipe().batch),
-            model.compute().free_bytes() / 2) {
+      work_(model, train) {
   const Recipe& r = model.recipe();
-  const ImageSize size{train.height, train.width, train.channels};
-  ENSURE(size == model.images(), "trainer: the set {} and the model differ in image size", train.name);
   total_steps_ = steps_of(r, loader_.batches());
   schedule_ = schedule_of(r, total_steps_, loader_.batches());
   index_.resize(static_cast<size_t>(r.batch));
-  views_ =
-      Tensor(model.step_memory(), {model.method().views(), r.batch, size.height, size.width, size.channels},
-             model.activations());
   if (directory_.empty()) return;
   std::error_code error;
   fs::create_directories(directory_, error);
   if (error) fail(Exit::write, "cannot make the folder {}: {}", directory_, error.message());
 }
 
-void Trainer::make_views(int64_t epoch, int64_t batch) {
-  const ProfileRange range("views");
-  loader_.indices(static_cast<uint32_t>(epoch), batch, index_);
-  visit_float(views_.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const Recipe& r = model_.recipe();
-    Augment<T> call{.views = model_.method().views(),
-                    .first_view = 0,
-                    .seed = static_cast<uint64_t>(r.seed),
-                    .epoch = static_cast<uint32_t>(epoch),
-                    .recipe = r.views,
-                    .out_height = train_.height,
-                    .out_width = train_.width,
-                    .stored_channels = train_.channels,
-                    .random = true,
-                    .y = views_.data<T>()};
-    feed_.aim(call, index_);
-    launch(views_.device(), call);
-  });
+std::span<const int64_t> Trainer::batch_of(int64_t step) {
+  loader_.indices(static_cast<uint32_t>(epoch_of(step)), step % loader_.batches(), index_);
+  return index_;
 }
 
 /// For the step to come: the decaying rate, and the predictor's.
 std::pair<double, double> Trainer::rates() const {
   const bool per_step = model_.recipe().schedule == "step";
-  const double rate = schedule_.at(per_step ? step_ : step_ / loader_.batches());
+  const double rate = schedule_.at(per_step ? step_ : epoch_of(step_));
   return {rate, schedule_.base};
 }
 
 StepReport Trainer::train_step() {
-  try {
-    return one_step();
-  } catch (const Error& e) {
-    if (e.code() != Exit::memory) throw;
-    throw Error(Exit::memory, e.what() + memory_table());
-  }
+  launch_step();
+  return take_report();
 }
 
 std::string Trainer::memory_table() const {
@@ -157,74 +123,82 @@ std::string Trainer::memory_table() const {
       mib(state), mib(kept.live_bytes - std::min(state, kept.live_bytes)), mib(step.peak_bytes));
 }
 
-StepReport Trainer::one_step() {
-  const auto start = Clock::now();
-  StepReport report{.step = step_, .total_steps = total_steps_, .epoch = step_ / loader_.batches()};
-  std::tie(report.rate, report.predictor_rate) = rates();
-  make_views(report.epoch, step_ % loader_.batches());
-  report.view_seconds = seconds_since(start);
-  {
-    Tape tape;
-    const MethodOutput out = forward_of(tape);
-    announce_next();
-    report.loss = out.loss.value.item();
-    if (!std::isfinite(report.loss))
-      fail(Exit::diverged,
-           "the loss is {} at step {} (epoch {}, rate {:.4g}); the last checkpoint is intact. Try a smaller "
-           "train.base_rate",
-           report.loss, step_, report.epoch, report.rate);
-    for (const Tensor& z : out.z) report.spread += spread_of(z) / static_cast<double>(out.z.size());
-    const Tensor& z = out.z[0];
-    const int64_t every = std::min(z.rows(), z.channels()) <= 128 ? 10 : 50;
-    if (step_ % every == 0 || step_ + 1 == total_steps_) report.rank = effective_rank(z);
-    model_.slab().clear_gradients();
-    const ProfileRange range("backward");
-    tape.backward(out.loss);
+/// The rank costs an eigendecomposition: in every tenth step of a small net, every fiftieth of a large.
+bool Trainer::wants_rank() const {
+  const int64_t every = std::min(model_.recipe().batch, model_.recipe().projector.back()) <= 128 ? 10 : 50;
+  return step_ % every == 0 || step_ + 1 == total_steps_;
+}
+
+void Trainer::launch_step() {
+  Launched step{{.step = step_, .total_steps = total_steps_, .epoch = epoch_of(step_)}, Clock::now()};
+  std::tie(step.report.rate, step.report.predictor_rate) = rates();
+  const StepInputs inputs{step_, static_cast<uint32_t>(step.report.epoch), batch_of(step_), step.report.rate,
+                          step.report.predictor_rate};
+  try {
+    work_.start(inputs, wants_rank());
+  } catch (const Error& e) {
+    if (e.code() != Exit::memory) throw;
+    throw Error(Exit::memory, e.what() + memory_table());
   }
-  const ProfileRange update("update");
-  sgd_.step(report.rate, report.predictor_rate);
-  model_.method().after_step(step_);
+  launched_.push_back(step);
   ++step_;
-  report.seconds = seconds_since(start);
-  return report;
+  // The images of the step to come travel while the device is busy with this one.
+  if (work_.wants_announcement() && step_ < total_steps_) work_.announce(batch_of(step_));
 }
 
-MethodOutput Trainer::forward_of(Tape& tape) {
-  const ProfileRange range("forward");
-  return model_.method().loss(tape, views_);
+StepReport Trainer::take_report() {
+  const StepMeters meters = work_.take();
+  StepReport r = launched_.front().report;
+  const auto start = std::max(launched_.front().start, reported_);
+  launched_.pop_front();
+  reported_ = Clock::now();
+  r.seconds = std::chrono::duration<double>(reported_ - start).count();
+  r.view_seconds = meters.view_seconds;
+  r.loss = meters.loss;
+  r.spread = meters.spread;
+  r.rank = meters.rank;
+  if (!std::isfinite(r.loss))
+    fail(Exit::diverged,
+         "the loss is {} at step {} (epoch {}, rate {:.4g}); the last checkpoint is intact. Try a smaller "
+         "train.base_rate",
+         r.loss, r.step, r.epoch, r.rate);
+  return r;
 }
 
-/// The images of the step to come, while the device is busy with this one.
-void Trainer::announce_next() {
-  const int64_t next = step_ + 1;
-  if (feed_.resident() || next >= total_steps_) return;
-  std::vector<int64_t> index(index_.size());
-  loader_.indices(static_cast<uint32_t>(next / loader_.batches()), next % loader_.batches(), index);
-  feed_.announce(index);
+/// Reports all but the last `in_flight` steps.
+void Trainer::report(size_t in_flight, const TrainerEvents& events) {
+  while (launched_.size() > in_flight) {
+    const StepReport r = take_report();
+    write_metrics(r);
+    if (events.step) events.step(r);
+    watch_for_collapse(r, events);
+  }
 }
 
 MethodOutput Trainer::forward(Tape& tape, int64_t step) {
-  make_views(step / loader_.batches(), step % loader_.batches());
-  return model_.method().loss(tape, views_);
+  const Tensor& views = work_.make_views(static_cast<uint32_t>(epoch_of(step)), batch_of(step));
+  return model_.method().loss(tape, views);
 }
 
 RunEnd Trainer::run(const TrainerEvents& events) {
   const Recipe& r = model_.recipe();
   if (!directory_.empty()) write_file(directory_ + "/recipe.toml", to_toml(r));
+  const size_t behind = model_.device().is_cpu() ? 0 : 1;  // so that a GPU has work meanwhile
   while (step_ < total_steps_) {
-    const StepReport report = train_step();
-    write_metrics(report);
-    if (events.step) events.step(report);
-    watch_for_collapse(report, events);
+    launch_step();
+    const bool last = step_ == total_steps_, epoch_end = step_ % loader_.batches() == 0;
+    const int64_t epochs_done = epoch_of(step_);
+    auto due = [&](int64_t every) { return last || (every > 0 && epoch_end && epochs_done % every == 0); };
+    const bool pause = due(r.knn_every) || due(r.checkpoint_every);
+    report(pause ? 0 : behind, events);
     if (alarmed_ && r.fail_on_collapse) {
+      report(0, events);
       save(events);
       return RunEnd::collapsed;
     }
-    const bool last = step_ == total_steps_, epoch_end = step_ % loader_.batches() == 0;
-    const int64_t epochs_done = step_ / loader_.batches();
-    auto due = [&](int64_t every) { return last || (every > 0 && epoch_end && epochs_done % every == 0); };
     if (due(r.knn_every)) evaluate(events);
     const bool stop = !last && events.stop && events.stop();
+    if (stop) report(0, events);
     if (stop || due(r.checkpoint_every)) save(events);
     if (stop) return RunEnd::stopped;
   }
@@ -336,6 +310,7 @@ std::string Trainer::resume(const std::string& path) {
   const int64_t step = number(header.metadata, path, "stopgrad.step");
   const int64_t metrics = number(header.metadata, path, "stopgrad.metrics_bytes");
   if (step > total_steps_) fail(Exit::checkpoint, "{} is at step {} of {}", path, step, total_steps_);
+  for (; !launched_.empty(); launched_.pop_front()) work_.take();  // of a run that an error has ended
   load_checkpoint(path, model_.slab(), true);
   step_ = step;
   metrics_bytes_ = static_cast<uint64_t>(metrics);

@@ -1,14 +1,14 @@
 #pragma once
 // The loop: views -> loss -> backward -> update -> record -> checkpoint. It contains no mathematics.
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
 
 #include "data/dataset.h"
 #include "data/loader.h"
-#include "engine/optimizer.h"
-#include "models/image_feed.h"
-#include "models/model.h"
+#include "models/training_step.h"
 
 namespace stopgrad {
 
@@ -18,8 +18,8 @@ struct StepReport {
   double loss = 0, spread = 0;
   std::optional<double> rank;  // measured now and then
   double rate = 0, predictor_rate = 0;
-  double seconds = 0;       // of this step
-  double view_seconds = 0;  // of these, for making the views
+  double seconds = 0;       // since the step before was done
+  double view_seconds = 0;  // of these, for making the views; 0 on CUDA, where nobody waits for them
 };
 
 /// What one evaluation showed, in percent.
@@ -49,13 +49,17 @@ class Trainer {
   /// Goes on where a checkpoint ended, bit for bit on the same device with as many threads; otherwise returns
   /// a sentence that says what differs. Throws Error(Exit::checkpoint).
   std::string resume(const std::string& path);
-  /// Throws Error(Exit::diverged) when the loss is not finite; the last checkpoint stays.
+  /// Throws Error(Exit::diverged) when the loss is not finite. On CUDA a step is reported while the next one
+  /// is under way; a checkpoint is written when all steps before it are reported, so none holds what a loss
+  /// that is not finite has left.
   RunEnd run(const TrainerEvents& events);
 
-  int64_t step() const { return step_; }
+  int64_t step() const { return step_; }  // steps launched
+  /// How many of them were replays of a captured step.
+  int64_t replays() const { return work_.replays(); }
   int64_t total_steps() const { return total_steps_; }
   int64_t steps_per_epoch() const { return loader_.batches(); }
-  /// One step without events or files (benchmarks, tests).
+  /// One step without events or files, waited for (benchmarks, tests).
   /// A full device is Error(Exit::memory) with a table of what holds its memory.
   StepReport train_step();
   /// Forward of any step on a tape of the caller's (pictures, lessons, batch statistics); nothing is updated
@@ -63,11 +67,19 @@ class Trainer {
   MethodOutput forward(Tape& tape, int64_t step);
 
  private:
-  StepReport one_step();
-  MethodOutput forward_of(Tape& tape);
-  void announce_next();
+  using Clock = std::chrono::steady_clock;
+  /// A step that is under way: its report so far.
+  struct Launched {
+    StepReport report;
+    Clock::time_point start;
+  };
+  void launch_step();
+  StepReport take_report();
+  void report(size_t in_flight, const TrainerEvents& events);
+  bool wants_rank() const;
   std::string memory_table() const;
-  void make_views(int64_t epoch, int64_t batch);
+  std::span<const int64_t> batch_of(int64_t step);
+  int64_t epoch_of(int64_t step) const { return step / loader_.batches(); }
   std::pair<double, double> rates() const;
   void write_metrics(const StepReport& report);
   void write_line(const std::string& json);
@@ -81,14 +93,14 @@ class Trainer {
   const Dataset* test_;
   std::string directory_;
   Loader loader_;
-  Sgd sgd_;
+  TrainingStep work_;
   CosineSchedule schedule_;
   int64_t total_steps_ = 0, step_ = 0;
-  std::vector<int64_t> index_;
-  ImageFeed feed_;
-  Tensor views_;
-  uint64_t metrics_bytes_ = 0;  // of metrics.jsonl that belong to the steps done
-  int low_steps_ = 0;           // consecutive steps below the alarm's spread
+  std::vector<int64_t> index_;  // of a batch
+  std::deque<Launched> launched_;
+  Clock::time_point reported_{};  // the last time
+  uint64_t metrics_bytes_ = 0;    // of metrics.jsonl that belong to the steps done
+  int low_steps_ = 0;             // consecutive steps below the alarm's spread
   bool alarmed_ = false;
 };
 

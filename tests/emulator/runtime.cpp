@@ -4,10 +4,13 @@
 #include "tests/emulator/runtime_calls.h"
 
 #include <cuda_runtime_api.h>
+#include <malloc.h>
 
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "tests/emulator/block.h"
 #include "tests/emulator/device_memory.h"
@@ -24,6 +27,7 @@ struct CUgraphExec_st {
 };
 struct CUstream_st {
   std::unique_ptr<CUgraph_st> recording;
+  bool invalid = false;  // something happened that a capture cannot hold
 };
 struct CUevent_st {
   std::chrono::steady_clock::time_point time;
@@ -35,15 +39,33 @@ namespace {
 int64_t count = 0, countdown = -1, after_fault = 0;
 cudaError_t sticky = cudaSuccess, last = cudaSuccess;
 std::string failed;
+std::vector<const char*> names;
+
+std::set<const void*> pinned;
+std::set<cudaStream_t> capturing;
 
 cudaError_t note(cudaError_t error) {
   if (error != cudaSuccess) last = error;
   return error;
 }
+
+/// What CUDA forbids to a thread that captures: the capture is lost.
+cudaError_t forbidden_in_capture() {
+  if (capturing.empty()) return cudaSuccess;
+  for (const cudaStream_t stream : capturing) stream->invalid = true;
+  return note(cudaErrorStreamCaptureUnsupported);
+}
+
+bool is_pinned(const void* at) {
+  const auto after = pinned.upper_bound(at);  // allocations are few, and none is inside another
+  return after != pinned.begin() && at < static_cast<const char*>(*std::prev(after)) +
+                                             malloc_usable_size(const_cast<void*>(*std::prev(after)));
+}
 }  // namespace
 
 cudaError_t next_call(const char* name) {
   ++count;
+  names.push_back(name);
   if (sticky != cudaSuccess) {
     ++after_fault;
     return note(sticky);
@@ -58,13 +80,16 @@ cudaError_t next_call(const char* name) {
 int64_t calls() { return count; }
 int64_t calls_after_fault() { return after_fault; }
 const std::string& failed_call() { return failed; }
+std::vector<const char*> take_call_names() { return std::exchange(names, {}); }
 void fail_call(int64_t n) { countdown = n; }
 
 void reset_device() {
   count = after_fault = 0;
   countdown = -1;
+  capturing.clear();
   sticky = last = cudaSuccess;
   failed.clear();
+  names.clear();
   device_free_all();
 }
 
@@ -77,12 +102,15 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
 }
 
 namespace {
-cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+bool is_right_way(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   const bool to_device = on_device(to, bytes), from_device = on_device(from, bytes);
-  const bool right = (kind == cudaMemcpyHostToDevice && to_device && !on_device(from)) ||
-                     (kind == cudaMemcpyDeviceToHost && from_device && !on_device(to)) ||
-                     (kind == cudaMemcpyDeviceToDevice && to_device && from_device);
-  if (!right) return cudaErrorInvalidValue;
+  return (kind == cudaMemcpyHostToDevice && to_device && !on_device(from)) ||
+         (kind == cudaMemcpyDeviceToHost && from_device && !on_device(to)) ||
+         (kind == cudaMemcpyDeviceToDevice && to_device && from_device);
+}
+
+cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  if (!is_right_way(to, from, bytes, kind)) return cudaErrorInvalidValue;
   const DeviceScope scope("cudaMemcpyAsync");
   std::memmove(to, from, bytes);
   return cudaSuccess;
@@ -96,6 +124,10 @@ using emulator::note;
 #define COUNTED(name)                                    \
   do {                                                   \
     if (const cudaError_t e = next_call(name)) return e; \
+  } while (false)
+#define FORBIDDEN_IN_CAPTURE()                                            \
+  do {                                                                    \
+    if (const cudaError_t e = emulator::forbidden_in_capture()) return e; \
   } while (false)
 
 extern "C" {
@@ -127,11 +159,13 @@ cudaError_t cudaDriverGetVersion(int* version) { return cudaRuntimeGetVersion(ve
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   COUNTED("cudaMalloc");
+  FORBIDDEN_IN_CAPTURE();
   *pointer = emulator::device_allocate(bytes);
   return note(*pointer ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* pointer) {
   COUNTED("cudaFree");
+  FORBIDDEN_IN_CAPTURE();
   return note(!pointer || emulator::device_free(pointer) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
@@ -142,11 +176,15 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
   COUNTED("cudaMallocHost");
+  FORBIDDEN_IN_CAPTURE();
   *pointer = std::malloc(bytes);
+  emulator::pinned.insert(*pointer);
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* pointer) {
   COUNTED("cudaFreeHost");
+  FORBIDDEN_IN_CAPTURE();
+  if (pointer && emulator::pinned.erase(pointer) == 0) return note(cudaErrorInvalidValue);
   std::free(pointer);
   return cudaSuccess;
 }
@@ -155,6 +193,11 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
                             cudaStream_t stream) {
   COUNTED("cudaMemcpyAsync");
   if (!emulator::is_capturing(stream)) return note(emulator::copy(to, from, bytes, kind));
+  if (!emulator::is_right_way(to, from, bytes, kind)) return note(cudaErrorInvalidValue);
+  const void* const host = kind == cudaMemcpyHostToDevice   ? from
+                           : kind == cudaMemcpyDeviceToHost ? to
+                                                            : nullptr;
+  if (host && !emulator::is_pinned(host)) return emulator::forbidden_in_capture();
   return emulator::enqueue(stream, [=] { emulator::copy(to, from, bytes, kind); });
 }
 cudaError_t cudaMemsetAsync(void* at, int value, size_t bytes, cudaStream_t stream) {
@@ -173,12 +216,13 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   COUNTED("cudaStreamDestroy");
+  emulator::capturing.erase(stream);
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   COUNTED("cudaStreamSynchronize");
-  return note(emulator::is_capturing(stream) ? cudaErrorStreamCaptureUnsupported : cudaSuccess);
+  return emulator::is_capturing(stream) ? emulator::forbidden_in_capture() : cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
   COUNTED("cudaStreamWaitEvent");
@@ -195,13 +239,15 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   COUNTED("cudaEventRecord");
+  if (emulator::is_capturing(stream)) return emulator::forbidden_in_capture();  // CUDA would record a node
   event->time = std::chrono::steady_clock::now();
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) {
   COUNTED("cudaEventSynchronize");
+  FORBIDDEN_IN_CAPTURE();
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
@@ -214,11 +260,18 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   COUNTED("cudaStreamBeginCapture");
   if (emulator::is_capturing(stream)) return note(cudaErrorIllegalState);
   stream->recording = std::make_unique<CUgraph_st>();
+  stream->invalid = false;
+  emulator::capturing.insert(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   COUNTED("cudaStreamEndCapture");
   *graph = stream->recording.release();
+  emulator::capturing.erase(stream);
+  if (*graph && stream->invalid) {
+    delete std::exchange(*graph, nullptr);
+    return note(cudaErrorStreamCaptureInvalidated);
+  }
   return note(*graph ? cudaSuccess : cudaErrorIllegalState);
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
@@ -231,8 +284,9 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   *executable = new CUgraphExec_st{*graph};
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   COUNTED("cudaGraphLaunch");
+  if (emulator::is_capturing(stream)) return emulator::forbidden_in_capture();  // no graphs inside graphs
   for (const auto& work : executable->graph.work) work();
   return cudaSuccess;
 }

@@ -20,6 +20,8 @@ int64_t calls_after_fault();
 void fail_call(int64_t n);
 /// Name of the call that failed last, or nothing.
 const std::string& failed_call();
+/// The names of the calls counted since this was asked for last, or since reset_device().
+std::vector<const char*> take_call_names();
 /// A healthy, empty device again; counts from 0. No context may be alive.
 void reset_device();
 

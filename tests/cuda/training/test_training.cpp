@@ -126,14 +126,14 @@ TEST_CASE("a data set that does not fit on the device gives the same views", "[c
     Augment<float> call{.views = 2,
                         .first_view = 0,
                         .seed = 3,
-                        .epoch = 1,
                         .recipe = model.recipe().views,
                         .out_height = 8,
                         .out_width = 8,
                         .stored_channels = 3,
                         .random = true,
                         .y = y.data<float>()};
-    feed.aim(call, index);
+    feed.bring(1, index);
+    feed.aim(call);
     launch(model.device(), call);
     views.push_back(y.to_vector<float>());
   };

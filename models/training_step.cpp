@@ -1,0 +1,130 @@
+#include "models/training_step.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "kernels/profile.h"
+#include "models/diagnostics.h"
+
+namespace stopgrad {
+
+namespace {
+std::vector<int64_t*> counters_of(const ParameterSlab& slab) {
+  std::vector<int64_t*> out;
+  for (const auto& [name, counter] : slab.counters()) out.push_back(counter);
+  return out;
+}
+}  // namespace
+
+TrainingStep::TrainingStep(Model& model, const Dataset& set)
+    : model_(model),
+      size_{set.height, set.width, set.channels},
+      feed_(model.permanent(), set, static_cast<int>(model.recipe().batch), model.compute().free_bytes() / 2),
+      sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
+      views_(model.step_memory(),
+             {model.method().views(), model.recipe().batch, size_.height, size_.width, size_.channels},
+             model.activations()),
+      graphs_{{model.step_memory(), counters_of(model.slab()), model.recipe().graph},
+              {model.step_memory(), counters_of(model.slab()), model.recipe().graph}} {
+  ENSURE(size_ == model.images(), "trainer: the set {} and the model differ in image size", set.name);
+}
+
+TrainingStep::~TrainingStep() = default;
+
+void TrainingStep::start(const StepInputs& inputs, bool with_rank) {
+  ENSURE(in_flight() < kMost, "training step: {} are in flight; take one first", in_flight());
+  feed_.bring(inputs.epoch, inputs.index);
+  sgd_.set_rates(inputs.rate, inputs.predictor_rate);
+  Launched launched{};
+  graphs_[feed_.slot()].run([&] { work(with_rank, launched); }, with_rank);
+  model_.method().after_step(inputs.step);
+  fetch(launched);
+}
+
+/// What a graph captures: only what lies in the device's memory may change from one step to the next.
+void TrainingStep::work(bool with_rank, Launched& launched) {
+  const auto begin = std::chrono::steady_clock::now();
+  draw_views();
+  if (views_.device().is_cpu())
+    launched.view_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  Tape tape;
+  MethodOutput out;
+  {
+    const ProfileRange range("forward");
+    out = model_.method().loss(tape, views_);
+    measure(out);
+  }
+  {
+    const ProfileRange range("backward");
+    model_.slab().clear_gradients();
+    tape.backward(out.loss);
+  }
+  const ProfileRange range("update");
+  sgd_.update();
+  if (with_rank) launched.rank = effective_rank(out.z[0]);  // on the host, while the device goes on
+}
+
+const Tensor& TrainingStep::make_views(uint32_t epoch, std::span<const int64_t> index) {
+  feed_.bring(epoch, index);
+  draw_views();
+  return views_;
+}
+
+void TrainingStep::draw_views() {
+  const ProfileRange range("views");
+  visit_float(views_.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const Recipe& r = model_.recipe();
+    Augment<T> call{.views = model_.method().views(),
+                    .first_view = 0,
+                    .seed = static_cast<uint64_t>(r.seed),
+                    .recipe = r.views,
+                    .out_height = size_.height,
+                    .out_width = size_.width,
+                    .stored_channels = size_.channels,
+                    .random = true,
+                    .y = views_.data<T>()};
+    feed_.aim(call);
+    launch(views_.device(), call);
+  });
+}
+
+void TrainingStep::measure(const MethodOutput& out) {
+  if (!meters_.defined()) {  // in the first step, which says how wide z is
+    channels_ = out.z[0].channels();
+    meters_ = Tensor(model_.permanent(), {1 + channels_ * static_cast<int64_t>(out.z.size())}, DType::f64);
+    meters_.fill_zero();
+    for (auto& staging : fetched_) staging = std::make_unique<Staging>(meters_.device(), meters_.bytes());
+  }
+  double* const meters = meters_.data<double>();
+  const Tensor& loss = out.loss.value;
+  copy_on_device(loss.device(), meters, loss.raw(), loss.bytes());
+  for (size_t i = 0; i < out.z.size(); ++i)
+    unit_row_deviations(out.z[i], meters + 1 + static_cast<int64_t>(i) * channels_);
+}
+
+void TrainingStep::fetch(Launched launched) {
+  launched.place = place_;
+  place_ = 1 - place_;
+  fetched_[launched.place]->fetch_from(meters_.raw());
+  launched_.push_back(launched);
+}
+
+StepMeters TrainingStep::take() {
+  const Launched launched = launched_.front();
+  const auto* const meters = static_cast<const double*>(fetched_[launched.place]->wait());
+  launched_.pop_front();
+  StepMeters out{.rank = launched.rank, .view_seconds = launched.view_seconds};
+  visit_float(model_.activations(), [&](auto zero) {
+    Acc<decltype(zero)> loss;
+    std::memcpy(&loss, meters, sizeof loss);
+    out.loss = loss;
+  });
+  const int64_t views = (meters_.count() - 1) / channels_;
+  for (int64_t i = 0; i < views; ++i)
+    out.spread += spread_of_deviations({meters + 1 + i * channels_, static_cast<size_t>(channels_)}) /
+                  static_cast<double>(views);
+  return out;
+}
+
+}  // namespace stopgrad

@@ -1,0 +1,199 @@
+// A step replayed as a graph against the same step launched anew, bit for bit: parameters, momenta, running
+// statistics, counters, and metrics.jsonl.
+#include <catch2/catch.hpp>
+
+#include "kernels/cuda_context.h"
+#include "kernels/memory.h"
+#include "tests/small_run.h"
+
+using namespace stopgrad;
+using namespace stopgrad::test;
+
+namespace {
+
+Recipe graph_recipe(bool graph, const std::string& precision = "float32") {
+  Recipe recipe = small_recipe();  // five epochs of four steps, a rate that changes with each
+  recipe.device = "cuda";
+  recipe.precision = precision;
+  recipe.graph = graph;
+  return recipe;
+}
+
+struct Ending {
+  std::string state, metrics;
+  int64_t replays;
+  bool operator==(const Ending& other) const { return state == other.state && metrics == other.metrics; }
+};
+
+/// A whole run. `between`: called after every report, while the next step may be under way.
+Ending run_whole(const Recipe& recipe, const std::function<void(Model&, int64_t)>& between = {},
+                 const Dataset* test = nullptr) {
+  Folder folder;
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), test, folder.path.string());
+  TrainerEvents events;
+  if (between) events.step = [&](const StepReport& r) { between(model, r.step); };
+  CHECK(trainer.run(events) == RunEnd::finished);
+  return {state_of(model), metrics_of(folder.path), trainer.replays()};
+}
+
+}  // namespace
+
+TEST_CASE("twenty steps with a replayed graph equal twenty without, bit for bit", "[cuda][graph]") {
+  for (const char* precision : {"float32", "bf16"})
+    for (const char* form : {"branch", "batched"}) {
+      INFO(precision << ", " << form);
+      Recipe with = graph_recipe(true, precision), without = graph_recipe(false, precision);
+      with.form = without.form = form;
+      const Ending replayed = run_whole(with), eager = run_whole(without);
+      CHECK(replayed == eager);
+      CHECK(replayed.replays == 16);  // steps 0, 10 and 19 measure the rank, step 1 warms up
+      CHECK(eager.replays == 0);
+      CHECK(std::count(replayed.metrics.begin(), replayed.metrics.end(), '\n') == 20);
+    }
+}
+
+TEST_CASE("a step that is waited for reports what the run reports", "[cuda][graph]") {
+  std::vector<std::string> lines[2];
+  for (const bool graph : {false, true}) {
+    Model model(graph_recipe(graph), {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, "");
+    for (int i = 0; i < 20; ++i) {
+      const StepReport r = trainer.train_step();
+      CHECK(r.step == i);
+      lines[graph].push_back(fmt::format("{} {} {} {} {} {}", r.epoch, r.loss, r.spread, r.rate,
+                                         r.predictor_rate, r.rank.value_or(-1)));
+    }
+    CHECK(trainer.replays() == (graph ? 16 : 0));
+  }
+  CHECK(lines[0] == lines[1]);
+}
+
+TEST_CASE("a run with the graph, stopped at step seven, goes on as a run without it would", "[cuda][graph]") {
+  Folder straight, broken;
+  Model whole(graph_recipe(false), {8, 8, 3});
+  Trainer(whole, small_set(), nullptr, straight.path.string()).run({});
+  {
+    Model first(graph_recipe(true), {8, 8, 3});
+    Trainer trainer(first, small_set(), nullptr, broken.path.string());
+    TrainerEvents events;
+    events.stop = [&] { return trainer.step() == 7; };
+    CHECK(trainer.run(events) == RunEnd::stopped);
+    for (int i = 0; i < 3; ++i) trainer.train_step();  // forgotten by the resume
+    trainer.resume(latest_checkpoint(broken.path.string()));
+    events.stop = [&] { return trainer.step() == 12; };  // the graph of before goes on
+    CHECK(trainer.run(events) == RunEnd::stopped);
+  }
+  Model second(graph_recipe(true), {8, 8, 3});
+  Trainer trainer(second, small_set(), nullptr, broken.path.string());
+  trainer.resume(latest_checkpoint(broken.path.string()));
+  CHECK(trainer.step() == 12);
+  CHECK(trainer.run({}) == RunEnd::finished);
+  CHECK(trainer.replays() > 0);
+  CHECK(state_of(whole) == state_of(second));
+  CHECK(metrics_of(straight.path) == metrics_of(broken.path));
+}
+
+TEST_CASE("evaluations and checkpoints between replays change nothing", "[cuda][graph]") {
+  const Dataset queries = make_synthetic(40, 8, 3, 5, Split::test);
+  Recipe with = graph_recipe(true), without = graph_recipe(false);
+  for (Recipe* recipe : {&with, &without}) recipe->knn_every = recipe->checkpoint_every = 1;
+  const Ending replayed = run_whole(with, {}, &queries), eager = run_whole(without, {}, &queries);
+  CHECK(replayed == eager);
+  CHECK(replayed.replays >= 15);  // the first evaluation may move the scratch memory
+  CHECK(replayed.metrics.find("knn") != std::string::npos);
+  CHECK(replayed.state == run_whole(with).state);
+}
+
+TEST_CASE("a graph whose scratch memory has moved is captured again", "[cuda][graph]") {
+  const auto grow = [](Model& model, int64_t step) {
+    if (step == 6) model.device().cuda->scratch(size_t{40} << 20);
+  };
+  const Ending undisturbed = run_whole(graph_recipe(true)), moved = run_whole(graph_recipe(true), grow);
+  CHECK(moved == undisturbed);
+  CHECK(moved.replays == 15);
+}
+
+TEST_CASE("memory that a caller holds is not written by a graph of before", "[cuda][graph]") {
+  std::optional<Tensor> held;
+  std::vector<float> values(1 << 15, 3), after;
+  const auto hold = [&](Model& model, int64_t step) {
+    if (step == 5) held = Tensor::of(model.step_memory(), {1 << 15}, values);
+    if (step != 12) return;
+    after = held->to_vector<float>();
+    held.reset();
+  };
+  const Ending undisturbed = run_whole(graph_recipe(true)), disturbed = run_whole(graph_recipe(true), hold);
+  CHECK(disturbed == undisturbed);
+  CHECK(after == values);
+  CHECK(disturbed.replays == 14);  // after each change a step runs before the next capture
+}
+
+TEST_CASE("a loss that is not finite ends the run with its own exit code and leaves the checkpoint before",
+          "[cuda][graph]") {
+  for (const bool graph : {true, false}) {
+    INFO(graph);
+    Folder folder;
+    Recipe recipe = graph_recipe(graph);
+    recipe.checkpoint_every = 1;
+    Model model(recipe, {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, folder.path.string());
+    const Tensor& weight = model.slab().parameters()[0]->value;
+    TrainerEvents events;
+    events.step = [&](const StepReport& r) {  // while step 6 is under way: step 7, the epoch's last, is NaN
+      if (r.step == 5) fill_memory(model.device(), weight.raw(), 0xff, weight.bytes());
+    };
+    try {
+      trainer.run(events);
+      FAIL("went on with NaN");
+    } catch (const Error& e) {
+      CHECK(e.code() == Exit::diverged);
+      CHECK_THAT(e.what(), Catch::Contains("step 7 (epoch 1"));
+    }
+    const std::string latest = latest_checkpoint(folder.path.string());
+    CHECK_THAT(latest, Catch::EndsWith("checkpoint-000004.safetensors"));
+    const std::string metrics = metrics_of(folder.path);
+    CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 7);
+    trainer.resume(latest);  // and it is whole
+    CHECK(trainer.run({}) == RunEnd::finished);
+    CHECK(state_of(model) == run_whole(graph_recipe(graph)).state);
+  }
+}
+
+TEST_CASE("collapse is noticed with the graph as without it", "[cuda][graph]") {
+  std::string heard[2], metrics[2];
+  for (const bool graph : {false, true}) {
+    Folder folder;
+    Recipe recipe = graph_recipe(graph);
+    recipe.stop_gradient = false;
+    recipe.base_rate = 2;
+    recipe.steps = 40;
+    recipe.fail_on_collapse = true;
+    recipe.collapse_spread = 1;  // every step is low: the alarm comes with the tenth
+    Model model(recipe, {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, folder.path.string());
+    TrainerEvents events;
+    events.alarm = [&](const std::string& text) { heard[graph] = text; };
+    CHECK(trainer.run(events) == RunEnd::collapsed);
+    CHECK(trainer.step() < 40);
+    CHECK_FALSE(latest_checkpoint(folder.path.string()).empty());
+    metrics[graph] = metrics_of(folder.path);
+  }
+  CHECK(heard[0] == heard[1]);
+  CHECK_THAT(heard[1], Catch::Contains("collapse"));
+  CHECK(metrics[0] == metrics[1]);
+}
+
+TEST_CASE("once the step is captured, neither pool nor scratch memory asks for anything", "[cuda][graph]") {
+  Model model(graph_recipe(true), {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  for (int i = 0; i < 2; ++i) trainer.train_step();
+  const PoolStats step = model.step_memory().stats(), permanent = model.permanent().stats();
+  const int64_t moves = model.device().cuda->scratch_moves();
+  for (int i = 0; i < 10; ++i) trainer.train_step();
+  CHECK(trainer.replays() == 9);
+  CHECK(model.step_memory().stats().system_bytes == step.system_bytes);
+  CHECK(model.step_memory().stats().live_bytes == step.live_bytes);
+  CHECK(model.permanent().stats().allocations == permanent.allocations);
+  CHECK(model.device().cuda->scratch_moves() == moves);
+}

@@ -1,0 +1,44 @@
+// A run whose images do not fit on the device: only an emulated device is that small.
+#include <catch2/catch.hpp>
+
+#include "tests/emulator/device_memory.h"
+#include "tests/small_run.h"
+
+using namespace stopgrad;
+using namespace stopgrad::test;
+
+namespace {
+
+struct Ending {
+  std::string state, metrics;
+  int64_t replays;
+};
+
+Ending run_with_room(bool room, bool graph) {
+  Folder folder;
+  Recipe recipe = small_recipe();
+  recipe.device = "cuda";
+  recipe.graph = graph;
+  Model model(recipe, {8, 8, 3});
+  { const Tensor views_of_the_trainer(model.step_memory(), {1 << 14}, DType::f32); }
+  const size_t whole = emulator::device_bytes();
+  if (!room) emulator::set_device_bytes(emulator::device_bytes_in_use() + small_set().images.size());
+  Trainer trainer(model, small_set(), nullptr, folder.path.string());
+  emulator::set_device_bytes(whole);
+  CHECK(trainer.run({}) == RunEnd::finished);
+  return {state_of(model), metrics_of(folder.path), trainer.replays()};
+}
+
+}  // namespace
+
+TEST_CASE("with images that are copied ahead, two graphs take turns and the bits stay", "[cuda][graph]") {
+  const Ending resident = run_with_room(true, true), ahead = run_with_room(false, true),
+               eager = run_with_room(false, false);
+  CHECK(resident.replays == 16);
+  CHECK(ahead.replays == 15);  // each graph has a run of its own before its capture
+  CHECK(eager.replays == 0);
+  CHECK(ahead.state == resident.state);
+  CHECK(ahead.metrics == resident.metrics);
+  CHECK(eager.state == resident.state);
+  CHECK(eager.metrics == resident.metrics);
+}
