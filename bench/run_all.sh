@@ -68,6 +68,8 @@ compare() {
 }
 augment() { piece augment "$python" "$root/bench/peers/augment_peers.py" --device "$device" --bench "$bench" --out '{out}' "$@"; }
 
+# Compiled code is kept between calls, except where the cold start is measured (b2-512, b2).
+kept=(--inductor-cache "$out/inductor")
 rounds=5 breakdown=(--breakdown --breakdown-steps 5)
 [ -n "$quick" ] && rounds=2
 case $device-$stage${quick:+-quick} in
@@ -90,21 +92,23 @@ case $device-$stage${quick:+-quick} in
     augment --compile
     ;;
   cuda-b2-512)
-    for variant in b2g b2 b1; do compare resnet18-512-$variant --net resnet18-cifar --variant $variant --bf16; done
-    compare resnet18-512-b0 --net resnet18-cifar --variant b0 --precision tf32
+    for variant in b1 b0 b2; do compare resnet18-512-$variant --net resnet18-cifar --variant $variant --bf16; done
+    compare resnet18-512-b2g --net resnet18-cifar --variant b2g --bf16 "${kept[@]}"
+    compare resnet18-512-b0-tf32 --net resnet18-cifar --variant b0 --precision tf32
     ;;
   cuda-b2-small)
-    for batch in 64 128; do
-      for variant in b2g b1; do compare resnet18-$batch-$variant --net resnet18-cifar --batch $batch --variant $variant --bf16; done
+    for batch in 64 128; do compare resnet18-$batch-b1 --net resnet18-cifar --batch $batch --variant b1 --bf16; done
+    for variant in b2 b2g; do
+      for batch in 64 128; do
+        compare resnet18-$batch-$variant --net resnet18-cifar --batch $batch --variant $variant --bf16 "${kept[@]}"
+      done
     done
-    compare resnet18-64-b2 --net resnet18-cifar --batch 64 --variant b2 --bf16
     ;;
   cuda-r50)
     step resnet50-256-bf16 --net resnet50 --precision bf16 --steps 6 "${breakdown[@]}" --trace "$out/resnet50.trace.json"
-    for variant in b1 b2; do
-      rounds=3
-      compare resnet50-256-$variant --net resnet50 --variant $variant --bf16 --steps 3
-    done
+    rounds=3
+    compare resnet50-256-b1 --net resnet50 --variant b1 --bf16 --steps 3
+    compare resnet50-256-b2 --net resnet50 --variant b2 --bf16 --steps 3 "${kept[@]}"
     ;;
   cpu-step)
     for net in a b; do step $net-float32 --net $net --steps 7 "${breakdown[@]}" --trace "$out/$net.trace.json"; done

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Checks what the benchmarks say of themselves: that PyTorch's nets are ours, that the arithmetic counted by bench_step is
+the one that PyTorch's layers show, that a trace is well-formed, that augment.py does what torchvision does, and that
+run_all.sh resumes, merges and says what is missing.
+    bench/test_bench.py BENCH_STEP           exit code 77: no PyTorch here"""
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "peers"))
+try:
+    import torch
+    from torchvision.transforms import functional as F
+except ImportError:
+    print("skipped: no PyTorch")
+    sys.exit(77)
+import augment
+from nets import NETS, SimSiam
+
+bench = sys.argv[1]
+
+
+def check(good, text):
+    if not good:
+        sys.exit(f"FAILED: {text}")
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True)
+    check(done.returncode == code, f"{arguments} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def flop_of_step(net, pairs):
+    """2 FLOP per product of convolution and linear: forward, dw and dx, without the dx of the views; two views."""
+    model, macs = SimSiam(net), []
+
+    def count(layer, inputs, output):
+        macs.append((layer.weight.numel() // layer.weight.shape[0]) * output.numel() / len(output))
+
+    for layer in model.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+            layer.register_forward_hook(count)
+    side = net["side"]
+    model(*(torch.zeros(2, net["channels"], side, side) for _ in range(2)))
+    per_image = 3 * sum(macs) - 2 * macs[0]  # of both views; macs[0] is the stem
+    return 2 * per_image * pairs, sum(p.numel() for p in model.parameters())
+
+
+def test_nets_and_arithmetic():
+    for name, batch in (("tiny", 16), ("a", 2), ("resnet50", 2)):
+        out = json.loads(run(bench, "--net", name, "--batch", batch, "--steps", 1, "--warmup", 0, "--breakdown", "--breakdown-steps",
+                             1, "--device", "cpu", "--json").stdout)
+        flop, parameters = flop_of_step(NETS[name], batch)
+        check(out["parameters"] == parameters, f"{name}: {out['parameters']} parameters here, {parameters} in PyTorch")
+        check(out["breakdown"]["flop"] == flop, f"{name}: {out['breakdown']['flop']} FLOP here, {flop} in PyTorch")
+
+
+def test_trace(folder):
+    path = folder / "step.json"
+    out = json.loads(run(bench, "--net", "tiny", "--device", "cpu", "--form", "branch", "--trace", path, "--json").stdout)
+    events = json.loads(path.read_text())["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    forward = {e["args"]["node"]: e for e in slices if e["cat"] == "forward"}
+    backward = {e["args"]["node"]: e for e in slices if e["cat"] == "backward"}
+    starts = {e["id"]: e for e in events if e["ph"] == "s"}
+    ends = {e["id"]: e for e in events if e["ph"] == "f"}
+    check(len(backward) > 30 and starts.keys() == ends.keys() == backward.keys(), "an arrow for every node that ran backward")
+    check(sum(e["ph"] == "i" for e in events) == 2, "two walls")
+    for node, e in backward.items():
+        for arrow, of in ((starts[node], forward[node]), (ends[node], e)):
+            check(of["ts"] <= arrow["ts"] <= of["ts"] + of["dur"] and arrow["tid"] == of["tid"], f"the arrow of node {node} hangs in the air")
+    for row in (1, 2):
+        in_order = sorted((e["ts"], e["dur"]) for e in slices if e["tid"] == row)
+        check(all(a + d <= b + 1e-3 for (a, d), (b, _) in zip(in_order, in_order[1:])), f"slices of row {row} overlap")
+    check(max(e["ts"] for e in forward.values()) <= min(e["ts"] for e in backward.values()), "backward comes after forward")
+    check(out["requests_after_step_2"] == 0, "a step asks for memory")
+    nodes = {n["index"]: n for n in out["breakdown"]["nodes"]}
+    check(nodes.keys() >= backward.keys() and 0 < out["cold_start_seconds"] < 60, "the JSON lacks nodes or the cold start")
+
+
+def test_augmentation():
+    torch.manual_seed(1)
+    side, n, recipe = 32, 24, augment.RECIPES["imagenet"]
+    images = torch.randint(0, 256, (n, side, side, 3), dtype=torch.uint8)
+    images[0] = 77  # a grey image has no hue
+    p = augment.draw(recipe, n, side, side, torch.device("cpu"))
+    got = augment.apply(images, p, recipe, side)
+    for i in range(n):
+        q = {k: v[i].item() for k, v in p.items()}
+        x = images[i].permute(2, 0, 1).float() / 255
+        x = x[:, int(q["top"]):int(q["top"] + q["height"]), int(q["left"]):int(q["left"] + q["width"])]
+        x = torch.nn.functional.interpolate(x[None], (side, side), mode="bilinear", align_corners=False)[0]
+        for name in ("brightness", "contrast", "saturation", "hue"):
+            x = getattr(F, f"adjust_{name}")(x, q[name])
+        if q["grey"]:
+            x = F.rgb_to_grayscale(x, 3)
+        if q["sigma"] > 0:
+            x = F.gaussian_blur(x, 2 * int(-(-3 * q["sigma"] // 1)) + 1, q["sigma"])
+        if q["flip"]:
+            x = F.hflip(x)
+        want = F.normalize(x, recipe["mean"], recipe["std"])
+        worst = (got[i] - want).abs().max().item()
+        check(worst < 2e-4, f"image {i} differs from torchvision's by {worst} with {q}")
+    many = augment.draw(recipe, 20000, 32, 32, torch.device("cpu"))
+    for name, chance in (("flip", 0.5), ("grey", 0.2)):
+        share = many[name].float().mean().item()
+        check(abs(share - chance) < 0.02, f"{name} in {share} of the draws")
+    shares = [((many["brightness"] != 1).float().mean().item(), 0.8), ((many["sigma"] > 0).float().mean().item(), 0.5),
+              ((many["height"] * many["width"]).mean().item() / 1024, 0.58)]
+    for share, expected in shares:
+        check(abs(share - expected) < 0.03, f"{share} of the draws, expected {expected}")
+
+
+def test_run_all(folder):
+    script = HERE / "run_all.sh"
+    common = ("--device", "cpu", "--quick", "--out", folder, "--python", sys.executable)
+    first = run("env", f"BENCH_STEP={bench}", script, "--stage", "step", *common).stdout
+    again = run("env", f"BENCH_STEP={bench}", script, "--stage", "step", *common).stdout
+    check("step tiny: there" not in first and "step tiny: there" in again, "a stage that is called again goes on")
+    compared = run("env", f"BENCH_STEP={bench}", script, "--stage", "b2-512", *common).stdout
+    check("speed-up" in compared, compared)
+    merged = json.loads((folder / "results.json").read_text())
+    names = {(p["stage"], p["name"]) for p in merged["pieces"]}
+    check(names == {("step", "tiny"), ("b2-512", "tiny-b1")}, f"merged are {names}")
+    page = (folder / "results.md").read_text()
+    check("| n | predicted |" in page and "| speed_up | x | " in page and "| idle_share |" in page, page)
+    refused = run("env", f"BENCH_STEP={bench}", script, "--stage", "r50", *common, code=2)
+    check("has no sizes" in refused.stderr, refused.stderr)
+    broken = run("env", "BENCH_STEP=/bin/false", script, "--stage", "step", *common, "--again", code=1)
+    check("FAILED" in broken.stdout, broken.stdout)
+
+
+test_nets_and_arithmetic()
+test_augmentation()
+with tempfile.TemporaryDirectory() as where:
+    test_trace(Path(where))
+    (Path(where) / "results").mkdir()
+    test_run_all(Path(where) / "results")
+print("nets, arithmetic, trace, augmentation, run_all: as they should be")
