@@ -45,6 +45,20 @@ void tile_of(int rows, const GemmBlock<A>& g, Args... args) {
   else if constexpr (ROWS > 1) tile_of<ROWS - 1>(rows, g, args...);
 }
 
+/// The panel [depth, kTileColumns] of b's first `columns`, zeros behind them.
+template <class A>
+void pack(const A* b, ptrdiff_t b_row, int depth, int columns, A* panel) {
+  constexpr int lanes = kLanes<A>;
+  for (int l = 0; l < depth; ++l, b += b_row, panel += 2 * lanes) {
+    if (columns == 2 * lanes) {  // by registers: a call of memcpy for two of them costs more than they do
+      store(panel, load(b));
+      store(panel + lanes, load(b + lanes));
+    } else {
+      for (int j = 0; j < 2 * lanes; ++j) panel[j] = j < columns ? b[j] : A(0);
+    }
+  }
+}
+
 }  // namespace
 
 template <class A>
@@ -55,10 +69,7 @@ void gemm_block(const GemmBlock<A>& g) {
     const int columns = std::min(width, g.n - j);
     for (int l = 0; l < g.k; l += kDepth) {
       const int depth = std::min(kDepth, g.k - l);
-      for (int row = 0; row < depth; ++row) {
-        A* packed = std::copy_n(g.b + (l + row) * g.b_row + j, columns, panel + row * width);
-        std::fill_n(packed, width - columns, A(0));
-      }
+      pack(g.b + l * g.b_row + j, g.b_row, depth, columns, panel);
       for (int i = 0; i < g.m; i += kTileRows) {
         tile_of(std::min(kTileRows, g.m - i), g, g.a + i * g.a_row + l * g.a_column, depth, panel,
                 g.c + i * g.c_row + j, columns, g.accumulate || l > 0);

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "kernels/conv2d.h"
+#include "kernels/element.h"
 #include "kernels/gemm_block.h"
 
 namespace stopgrad::cpu::plain {
@@ -48,9 +49,12 @@ void finish(const Acc<T>* sums, int64_t rows, int columns, T* y, const Acc<T>* b
   for (int64_t row = 0; row < rows; ++row) {
     const Acc<T>* sum = sums + row * columns;
     T* const to = y + row * columns;
+    if (bias != nullptr) {
 #pragma omp simd
-    for (int j = 0; j < columns; ++j) {
-      to[j] = T(sum[j] + (bias ? bias[j] : Acc<T>(0)) + (accumulate ? Acc<T>(to[j]) : Acc<T>(0)));
+      for (int j = 0; j < columns; ++j) put_element(to + j, sum[j] + bias[j], accumulate);
+    } else {
+#pragma omp simd
+      for (int j = 0; j < columns; ++j) put_element(to + j, sum[j], accumulate);
     }
   }
 }

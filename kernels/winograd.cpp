@@ -91,18 +91,38 @@ struct Tiles {
         count(s.images * down * across) {}
 };
 
-/// Visits the pixels of a tile's `size` x `size` patch that lie inside the image: f(position, offset), where
-/// the patch begins `margin` before the tile and offset counts pixels from the first image on.
-template <class F>
-inline void each_pixel(const Tiles& t, int tile, int size, int margin, F f) {
-  const int n = tile / (t.down * t.across), place = tile % (t.down * t.across);
-  const int top = place / t.across * 4 - margin, left = place % t.across * 4 - margin;
-  for (int r = std::max(0, -top); r < std::min(size, t.height - top); ++r) {
-    for (int s = std::max(0, -left); s < std::min(size, t.width - left); ++s) {
-      f(r * size + s, (int64_t{n} * t.height + top + r) * t.width + left + s);
+/// A tile's SIZE x SIZE patch, which begins `margin` before it: where it lies and what of it is inside the
+/// image.
+template <int SIZE>
+struct Patch {
+  int64_t origin;  // its first pixel, counted from the first image on
+  int width, top, bottom, left, right;
+
+  Patch(const Tiles& t, int tile, int margin) : width(t.width) {
+    const int n = tile / (t.down * t.across), place = tile % (t.down * t.across);
+    const int y = place / t.across * 4 - margin, x = place % t.across * 4 - margin;
+    origin = (int64_t{n} * t.height + y) * t.width + x;
+    top = std::max(0, -y), bottom = std::min(SIZE, t.height - y);
+    left = std::max(0, -x), right = std::min(SIZE, t.width - x);
+  }
+  bool whole() const { return bottom - top == SIZE && right - left == SIZE; }
+
+  /// f(position, pixel) for the pixels inside the image.
+  template <class F>
+  void each_pixel(F f) const {
+    if (whole()) {
+      for (int r = 0; r < SIZE; ++r)
+        for (int s = 0; s < SIZE; ++s) f(r * SIZE + s, origin + r * width + s);
+    } else {
+      for (int r = top; r < bottom; ++r)
+        for (int s = left; s < right; ++s) f(r * SIZE + s, origin + r * width + s);
     }
   }
-}
+};
+
+/// Elements between two positions of a matrix of `count` elements per position. Not a power of two: the 36
+/// streams of a transform would fall into the same few sets of every cache.
+constexpr int64_t position_stride(int64_t count) { return count + kBlock; }
 
 /// The transformed patches of tiles [first, last): to [position][tile][channel] with `stride` between
 /// positions.
@@ -111,11 +131,12 @@ void transform_patches(const Tiles& t, int first, int last, const float* x, int 
                        int64_t stride) {
   constexpr int size = M.columns, margin = size == 6 ? 1 : 0;
   for (int tile = first; tile < last; ++tile, out += channels) {
+    const Patch<size> patch(t, tile, margin);
     for (int c = 0; c < channels; c += kWidth) {
-      Lanes patch[size * size] = {}, transformed[kPositions];
-      each_pixel(t, tile, size, margin,
-                 [&](int position, int64_t pixel) { patch[position] = load(x + pixel * channels + c); });
-      transform<M>(patch, transformed);
+      Lanes in[size * size], transformed[kPositions];
+      if (!patch.whole()) std::fill(std::begin(in), std::end(in), Lanes{});
+      patch.each_pixel([&](int position, int64_t pixel) { in[position] = load(x + pixel * channels + c); });
+      transform<M>(in, transformed);
       for (int p = 0; p < kPositions; ++p) store(out + p * stride + c, transformed[p]);
     }
   }
@@ -125,11 +146,12 @@ void transform_patches(const Tiles& t, int first, int last, const float* x, int 
 void transform_products(const Tiles& t, int first, int last, const float* products, int64_t stride,
                         int channels, float* y, bool accumulate) {
   for (int tile = first; tile < last; ++tile, products += channels) {
+    const Patch<4> patch(t, tile, 0);
     for (int c = 0; c < channels; c += kWidth) {
       Lanes product[kPositions], out[16];
       for (int p = 0; p < kPositions; ++p) product[p] = load(products + p * stride + c);
       transform<kOutput>(product, out);
-      each_pixel(t, tile, 4, 0, [&](int position, int64_t pixel) {
+      patch.each_pixel([&](int position, int64_t pixel) {
         float* to = y + pixel * channels + c;
         store(to, accumulate ? load(to) + out[position] : out[position]);
       });
@@ -139,7 +161,7 @@ void transform_products(const Tiles& t, int first, int last, const float* produc
 
 /// G g G^T for all channel pairs, to [position][in][out], in blocks of 16x16 pairs. `flipped`: by input,
 /// where in and out exchange their roles and the weights are turned by half a turn.
-void transform_weights(const float* w, int in, int out, bool flipped, float* u, int threads) {
+void transform_weights(const float* w, int in, int out, bool flipped, float* u, int64_t stride, int threads) {
   const int across = out / kBlock, blocks = in / kBlock * across;
 #pragma omp parallel for num_threads(threads)
   for (int block = 0; block < blocks; ++block) {
@@ -159,7 +181,7 @@ void transform_weights(const float* w, int in, int out, bool flipped, float* u, 
         for (int tap = 0; tap < 9; ++tap) taps[tap] = load(&g[tap][i][o]);
         transform<kWeight>(taps, transformed);
         for (int p = 0; p < kPositions; ++p)
-          store(u + (int64_t{p} * in + i0 + i) * out + o0 + o, transformed[p]);
+          store(u + p * stride + int64_t{i0 + i} * out + o0 + o, transformed[p]);
       }
     }
   }
@@ -179,22 +201,25 @@ void convolve(const ConvShape& s, const float* x, int in, const float* w, int ou
               bool accumulate, Context& context) {
   const Tiles tiles(s);
   const int chunk = std::min(48, (tiles.count + context.threads() - 1) / context.threads());
-  const size_t per_thread = size_t{kPositions} * chunk * (in + out);
+  const int64_t u_stride = position_stride(int64_t{in} * out),
+                x_stride = position_stride(int64_t{chunk} * in),
+                y_stride = position_stride(int64_t{chunk} * out);
+  const int64_t per_thread = kPositions * (x_stride + y_stride);
   const auto [u_piece, chunks] = scratch_pieces(
-      context, {sizeof(float) * kPositions * in * out, sizeof(float) * per_thread * context.threads()});
+      context, {sizeof(float) * kPositions * u_stride, sizeof(float) * per_thread * context.threads()});
   float *const u = reinterpret_cast<float*>(u_piece), *const buffers = reinterpret_cast<float*>(chunks);
-  transform_weights(w, in, out, flipped, u, context.threads());
+  transform_weights(w, in, out, flipped, u, u_stride, context.threads());
 #pragma omp parallel for num_threads(context.threads()) schedule(dynamic)
   for (int first = 0; first < tiles.count; first += chunk) {
     const int last = std::min(first + chunk, tiles.count);
     float* const patches = buffers + this_thread() * per_thread;
-    float* const products = patches + int64_t{kPositions} * chunk * in;
-    transform_patches<kInput>(tiles, first, last, x, in, patches, int64_t{chunk} * in);
+    float* const products = patches + kPositions * x_stride;
+    transform_patches<kInput>(tiles, first, last, x, in, patches, x_stride);
     for (int p = 0; p < kPositions; ++p) {
-      gemm_block<float>({last - first, out, in, patches + int64_t{p} * chunk * in, in, 1,
-                         u + int64_t{p} * in * out, out, products + int64_t{p} * chunk * out, out, false});
+      gemm_block<float>({last - first, out, in, patches + p * x_stride, in, 1, u + p * u_stride, out,
+                         products + p * y_stride, out, false});
     }
-    transform_products(tiles, first, last, products, int64_t{chunk} * out, out, y, accumulate);
+    transform_products(tiles, first, last, products, y_stride, out, y, accumulate);
   }
 }
 
@@ -239,9 +264,10 @@ void run(const ConvBackwardWeight<float>& call, Context& context) {
   const Tiles tiles(s);
   // Patches of both sides for as many tiles as make 9 MiB: they stay in a usual last-level cache.
   const int chunk = std::max(64, 65536 / (in + out));
-  const int64_t x_stride = int64_t{chunk} * in, dy_stride = int64_t{chunk} * out;
+  const int64_t x_stride = int64_t{chunk} * in, dy_stride = int64_t{chunk} * out,
+                u_stride = position_stride(int64_t{in} * out);
   const auto [u_piece, x_piece, dy_piece] =
-      scratch_pieces(context, {sizeof(float) * kPositions * in * out, sizeof(float) * kPositions * x_stride,
+      scratch_pieces(context, {sizeof(float) * kPositions * u_stride, sizeof(float) * kPositions * x_stride,
                                sizeof(float) * kPositions * dy_stride});
   float *const du = reinterpret_cast<float*>(u_piece), *const v = reinterpret_cast<float*>(x_piece),
                *const z = reinterpret_cast<float*>(dy_piece);
@@ -261,14 +287,14 @@ void run(const ConvBackwardWeight<float>& call, Context& context) {
     for (int task = 0; task < kPositions * blocks; ++task) {
       const int p = task / blocks, o = task % blocks * block;
       gemm_block<float>({std::min(block, out - o), in, count, z + p * dy_stride + o, 1, out, v + p * x_stride,
-                         in, du + (int64_t{p} * out + o) * in, in, begin > 0});
+                         in, du + p * u_stride + int64_t{o} * in, in, begin > 0});
     }
   }
 #pragma omp parallel for num_threads(threads)
   for (int o = 0; o < out; ++o) {
     for (int c = 0; c < in; c += kWidth) {
       Lanes product[kPositions], dg[9];
-      for (int p = 0; p < kPositions; ++p) product[p] = load(du + (int64_t{p} * out + o) * in + c);
+      for (int p = 0; p < kPositions; ++p) product[p] = load(du + p * u_stride + int64_t{o} * in + c);
       transform<transposed(kWeight)>(product, dg);
       for (int tap = 0; tap < 9; ++tap) {
         float* const to = call.dw + (int64_t{o} * 9 + tap) * in + c;
