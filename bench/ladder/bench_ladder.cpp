@@ -1,5 +1,5 @@
 // Runs all versions of a ladder: each must first agree with the CPU schedule, then it is timed.
-//   bench_ladder batch_norm_forward --rows 65536 --channels 64 --dtype bf16
+//   bench_ladder batch_norm_forward --rows 524288 --channels 64 --dtype bf16
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -90,8 +90,8 @@ int climb_matrix(const Options& o, int rows, int channels) {
 
 template <class T>
 int run(const Options& o) {
-  if (o.topic == "batch_norm_forward") return climb_matrix<BatchNormForwardProblem, T>(o, 65536, 64);
-  if (o.topic == "batch_norm_backward") return climb_matrix<BatchNormBackwardProblem, T>(o, 65536, 64);
+  if (o.topic == "batch_norm_forward") return climb_matrix<BatchNormForwardProblem, T>(o, 524288, 64);
+  if (o.topic == "batch_norm_backward") return climb_matrix<BatchNormBackwardProblem, T>(o, 524288, 64);
   if (o.topic == "cosine_loss_forward") return climb_matrix<CosineForwardProblem, T>(o, 512, 2048);
   if (o.topic == "cosine_loss_backward") return climb_matrix<CosineBackwardProblem, T>(o, 512, 2048);
   const int images = o.rows > 0 ? o.rows : device().info().name.ends_with("(emulated)") ? 4 : 512;

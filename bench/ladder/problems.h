@@ -50,7 +50,7 @@ template <class T>
 struct BatchNormData {
   Layer<T> layer;
   Layer<float> want;
-  cpu::Context cpu;
+  cpu::Context cpu{1};
 
   BatchNormData(int rows, int channels, Data data)
       : layer(1, rows, channels, Affine::yes, Relu::yes), want(1, rows, channels, Affine::yes, Relu::yes) {
@@ -171,7 +171,7 @@ struct CosineData {
       z[k] = rows_of(data, 3 + k);
     }
     saved.resize(6 * size_t(rows));
-    cpu::Context cpu;
+    cpu::Context cpu{1};
     cpu::run(forward_call(), cpu);
   }
   std::vector<T> rows_of(Data data, uint64_t seed) const {
@@ -268,7 +268,7 @@ class CosineBackwardProblem {
   CosineData<T> data_;
   std::vector<float> dloss_ = {0.5f};
   std::vector<T> dp_[2];
-  cpu::Context cpu_;
+  cpu::Context cpu_{1};
 };
 
 /// Two views of each image by the recipe for CIFAR, which has no blur: bits agree.
@@ -283,7 +283,7 @@ class AugmentProblem {
     got_.resize(static_cast<size_t>(elements()));
     want_ = got_;
     Call call = call_of(want_);
-    cpu::Context cpu;
+    cpu::Context cpu{1};
     cpu::run(call, cpu);
   }
   int64_t elements() const {

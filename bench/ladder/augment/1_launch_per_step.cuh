@@ -1,9 +1,7 @@
 #pragma once
 // What: a launch per step, one thread per pixel; between the steps the views lie in memory as floats.
 // Why:  every step is a function of an image, as in a library of such steps.
-// Cost: eleven launches and 53 bytes per number; every thread draws the parameters of its view, tries of the
-// crop
-//       and all, in every launch; one thread per view adds up the mean that contrast needs.
+// Cost: eleven launches; each thread draws the parameters of its view; a mean has one thread per view.
 #include "bench/ladder/augment.cuh"
 
 namespace stopgrad::ladder::augment::launch_per_step {
@@ -70,7 +68,10 @@ __global__ void __launch_bounds__(256)
   const float rest = step_of_mean(p) == s ? (1 - p.contrast) * means[at.view] : 0;
   float pixel[kColours];
   get_pixel(canvas + at.i * kColours, pixel);
-  colour(p, s, s + 1, rest, pixel);
+  // A switch, as an index into registers would put them into local memory.
+  const Jitter step = s == 0 ? p.order[0] : s == 1 ? p.order[1] : s == 2 ? p.order[2] : p.order[3];
+  if (s == 4) colour(p, 4, kColourSteps, 0, pixel);
+  else if (p.jitter) jitter(p, step, rest, pixel);
   set_pixel(canvas + at.i * kColours, pixel);
 }
 

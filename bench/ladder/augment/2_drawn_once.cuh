@@ -1,7 +1,7 @@
 #pragma once
 // What: a first launch draws the parameters of every view, once, and all others read them.
-// Why:  up to thirteen Philox blocks, a logarithm and two roots per try of the crop, for a thousand threads
-// alike. Cost: a launch and 56 bytes per view.
+// Why:  a draw takes up to 13 blocks of Philox and two roots per try of the crop; threads draw alike.
+// Cost: a launch and 44 bytes per view.
 #include "bench/ladder/augment/1_launch_per_step.cuh"
 
 namespace stopgrad::ladder::augment::drawn_once {

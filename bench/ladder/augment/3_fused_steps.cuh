@@ -1,7 +1,7 @@
 #pragma once
-// What: all steps before the mean in one launch, the mean, and all steps after it, up to the store, in
-// another. Why:  only contrast needs to know other pixels; everything else of a pixel can stay in registers.
-// Cost: a kernel that knows all steps, and four launches are left because the mean separates them.
+// What: all steps before the mean in one launch, all after it, the store too, in another.
+// Why:  only contrast needs to know other pixels; everything else of a pixel can stay in registers.
+// Cost: a kernel that knows all steps; four launches are left because the mean separates them.
 #include "bench/ladder/augment/2_drawn_once.cuh"
 
 namespace stopgrad::ladder::augment::fused_steps {

@@ -1,8 +1,6 @@
 #pragma once
 // What: a block makes a view on a canvas in shared memory; barriers stand where launches were.
-// Why:  one launch, parameters drawn once per block, and memory sees bytes in and the finished view out: 3
-// bytes per
-//       number instead of 15.
+// Why:  one launch, parameters drawn once per block, and memory sees 3 bytes per number instead of 15.
 // Cost: a view must fit into shared memory, 12 KiB for 32x32; while one thread draws, its block waits.
 #include "bench/ladder/augment.cuh"
 #include "kernels/check.h"

@@ -1,7 +1,7 @@
 #pragma once
-// What: where each row and each column of the view reads from, and its scale, are looked up in a table in
-// shared memory. Why:  height + width entries instead of two per pixel: each costs divisions and a sum of all
-// weights. Cost: 8 bytes per row and column, and a barrier more.
+// What: where each row and column of the view reads from, and its scale, stand in tables in shared memory.
+// Why:  height + width entries instead of two per pixel: each costs divisions and a sum of all weights.
+// Cost: 8 bytes per row and column, and a barrier more.
 #include "bench/ladder/augment/4_block_per_view.cuh"
 
 namespace stopgrad::ladder::augment::tap_tables {

@@ -1,7 +1,7 @@
 #pragma once
-// What: where a view is not smaller than its crop, which has two taps along each axis, both loops are
-// unrolled. Why:  the twelve bytes of a pixel are asked for together instead of one after the other. Cost:
-// the resampling twice in one kernel, and a branch that a whole block takes alike.
+// What: where both axes have two taps, as when a view is not smaller than its crop, the loops are unrolled.
+// Why:  the twelve bytes of a pixel are asked for together instead of one after the other.
+// Cost: the resampling twice in one kernel, and a branch that a whole block takes alike.
 #include "bench/ladder/augment/5_tap_tables.cuh"
 
 namespace stopgrad::ladder::augment::two_taps {

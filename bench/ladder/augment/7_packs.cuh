@@ -1,8 +1,7 @@
 #pragma once
 // What: finished pixels go back to the canvas, and the view is stored 16 bytes at a time.
-// Why:  a pixel of three bf16 is 6 bytes: three stores of 2 bytes per thread become one of 16 for three
-// threads. Cost: a barrier and a round through shared memory; views that are no whole packs take the scalar
-// twin.
+// Why:  a pixel of three bf16 is 6 bytes: eight stores of 2 bytes become one of 16.
+// Cost: a barrier and a round through shared memory; views that are no whole packs take the scalar twin.
 #include "bench/ladder/augment/5_tap_tables.cuh"
 
 namespace stopgrad::ladder::augment::packs {

@@ -1,7 +1,7 @@
 #pragma once
-// What: ReLU's gradient in a launch of its own, then one thread per channel: two sums, then dx, as the
-// formulas read. Why:  nothing to get wrong. Cost: 64 channels are two warps; dy' = dy where y > 0 is written
-// once and read twice.
+// What: ReLU's gradient in a launch of its own; then one thread per channel makes two sums, then dx.
+// Why:  nothing to get wrong.
+// Cost: 64 channels are two warps; dy' = dy where y > 0 is written once and read twice.
 #include "bench/ladder/batch_norm.cuh"
 
 namespace stopgrad::ladder::batch_norm_backward::thread_per_channel {
@@ -22,13 +22,13 @@ __global__ void __launch_bounds__(32) gradients(BatchNormBackward<T> call, const
   const int64_t channels = call.channels;
   const float mean = call.mean[c], rstd = call.rstd[c], share = 1 / static_cast<float>(call.rows);
 
-  float sum = 0, dot = 0;
+  double sum = 0, dot = 0;
   for (int r = 0; r < call.rows; ++r) {
     const int64_t i = r * channels + c;
     sum += to_float(dy[i]);
     dot += to_float(dy[i]) * (to_float(call.x[i]) - mean);
   }
-  const float dgamma = rstd * dot, dbeta = sum;
+  const float dgamma = rstd * static_cast<float>(dot), dbeta = static_cast<float>(sum);
 
   const float scale = call.gamma[c] * rstd, grad_mean = dbeta * share, slope = rstd * (dgamma * share);
   for (int r = 0; r < call.rows; ++r) {

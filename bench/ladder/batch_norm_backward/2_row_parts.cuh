@@ -1,7 +1,7 @@
 #pragma once
-// What: blocks share out the rows; a warp per channel joins their sums in a fixed order; a third launch makes
-// dx. Why:  as in versions 3 and 4 of forward: every byte is used, hundreds of blocks run, sums give the same
-// bits. Cost: two launches more, and sums that go through memory: 8 bytes per part and channel.
+// What: blocks share out the rows; a warp per channel joins their sums in order; a third launch makes dx.
+// Why:  as in versions 3 and 4 of forward: every byte is used, hundreds of blocks run, bits repeat.
+// Cost: two launches more, and sums that go through memory: 8 bytes per part and channel.
 #include "bench/ladder/batch_norm_backward/1_thread_per_channel.cuh"
 
 namespace stopgrad::ladder::batch_norm_backward::row_parts {

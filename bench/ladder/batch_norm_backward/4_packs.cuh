@@ -1,8 +1,7 @@
 #pragma once
 // What: a thread moves 16 bytes at a time, of dy, of x and of dx.
 // Why:  a fraction of the instructions for the same bytes, and more bytes on their way per thread.
-// Cost: registers: mean, scale, beta and two means for eight channels are 40 of them before the first row
-// comes.
+// Cost: registers: what is known of eight channels takes 40 of them before the first row comes.
 #include "bench/ladder/batch_norm_backward/3_mask_from_x.cuh"
 
 namespace stopgrad::ladder::batch_norm_backward::packs {

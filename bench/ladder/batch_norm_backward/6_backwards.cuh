@@ -1,8 +1,6 @@
 #pragma once
 // What: the second pass walks from the last row of a part to its first.
-// Why:  the ends of dy and x are still in the L2 cache; both passes read both, so there is twice as much to
-// win as in
-//       forward.
+// Why:  the ends of dy and x are still in the L2 cache: twice as much to win as in forward.
 // Cost: none.
 #include "bench/ladder/batch_norm_backward/4_packs.cuh"
 

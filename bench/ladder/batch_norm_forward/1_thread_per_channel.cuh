@@ -13,16 +13,16 @@ __global__ void __launch_bounds__(32) normalise(BatchNormForward<T> call) {
   const int64_t channels = call.channels;
   const float rows = static_cast<float>(call.rows);
 
-  float sum = 0;
+  double sum = 0;  // half a million terms one after the other would cost a float four digits
   for (int r = 0; r < call.rows; ++r) sum += to_float(call.x[r * channels + c]);
-  const float mean = sum / rows;
+  const float mean = static_cast<float>(sum / rows);
 
-  float squares = 0;
+  double squares = 0;
   for (int r = 0; r < call.rows; ++r) {
     const float d = to_float(call.x[r * channels + c]) - mean;
     squares += d * d;
   }
-  const float rstd = 1 / sqrtf(squares / rows + call.eps);
+  const float rstd = 1 / sqrtf(static_cast<float>(squares) / rows + call.eps);
 
   const float scale = call.gamma[c] * rstd, beta = call.beta[c];
   for (int r = 0; r < call.rows; ++r) {

@@ -1,8 +1,7 @@
 #pragma once
-// What: blocks share out the rows: a warp lies across 32 channels, a second launch adds up the parts' sums in
-// order. Why:  every byte that comes is used, hundreds of blocks run, and the order of a sum depends on
-// shapes alone. Cost: blocks cannot wait for each other, so every step is a launch; one thread per channel
-// joins all parts.
+// What: blocks share out the rows, a warp lies across 32 channels; a second launch adds up the parts' sums.
+// Why:  every byte is used, hundreds of blocks run, and the order of a sum depends on shapes alone.
+// Cost: blocks cannot wait for each other, so each step is a launch; one thread per channel joins all parts.
 #include "bench/ladder/batch_norm_forward/1_thread_per_channel.cuh"
 
 namespace stopgrad::ladder::batch_norm_forward::row_parts {

@@ -1,8 +1,7 @@
 #pragma once
-// What: mean and variance from one read of x: sums of x - shift and of its square, the shift being the first
-// row. Why:  a read of x less, two launches less. Without the shift the square would drown the variance of a
-// large mean. Cost: two sums per channel instead of one; joined in double, where the subtraction at the end
-// loses nothing.
+// What: mean and variance from one read of x: sums of x - shift and its square; the shift is the first row.
+// Why:  a read and two launches less. Without a shift the squares would drown the variance of a large mean.
+// Cost: two sums per channel; they are joined in double, where the subtraction at the end loses nothing.
 #include "bench/ladder/batch_norm.cuh"
 
 namespace stopgrad::ladder::batch_norm_forward::one_read {

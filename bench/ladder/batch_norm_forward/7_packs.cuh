@@ -1,8 +1,7 @@
 #pragma once
 // What: a thread moves 16 bytes at a time, 4 floats or 8 bf16 of neighbouring channels.
-// Why:  an eighth of the instructions for the same bytes, and eight times the bytes on their way per thread.
-// Cost: registers for eight channels; channels must come in packs and addresses be whole, else a scalar twin
-// runs.
+// Why:  an eighth of the instructions for the same bytes, eight times the bytes on their way per thread.
+// Cost: registers for eight channels; rows and addresses must be whole packs, else a scalar twin runs.
 #include "bench/ladder/batch_norm_forward/6_one_read.cuh"
 
 namespace stopgrad::ladder::batch_norm_forward::packs {

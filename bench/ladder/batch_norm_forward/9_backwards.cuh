@@ -1,8 +1,7 @@
 #pragma once
 // What: the second pass walks from the last row of a part to its first.
-// Why:  what the first pass read last is what the L2 cache still holds; forwards, it is gone just before its
-// turn. Cost: none. It pays where x is larger than the cache but not many times; below, all of x is found
-// anyway.
+// Why:  what was read last is still in the L2 cache; forwards, it is gone just before its turn.
+// Cost: none. It pays where x is larger than the cache, but not many times.
 #include "bench/ladder/batch_norm_forward/7_packs.cuh"
 
 namespace stopgrad::ladder::batch_norm_forward::backwards {

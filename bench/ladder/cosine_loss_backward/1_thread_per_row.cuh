@@ -1,8 +1,7 @@
 #pragma once
-// What: one thread per row: norms and cosine once more, then the gradients of p and of z. A launch per pair.
-// Why:  it needs nothing that forward saved and treats both sides alike, as an engine does that has no wall.
-// Cost: each row is read twice, a thread's accesses lie a row apart, and half of what is written is thrown
-// away.
+// What: one thread per row: norms and cosine once more, then the gradients of p and z. A launch per pair.
+// Why:  it needs nothing that forward saved and treats both sides alike, as an engine without a wall does.
+// Cost: rows are read twice, by accesses that lie a row apart; half of what is written is thrown away.
 #include "bench/ladder/cosine_loss.cuh"
 
 namespace stopgrad::ladder::cosine_loss_backward::thread_per_row {

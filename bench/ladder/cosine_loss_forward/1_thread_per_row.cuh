@@ -1,8 +1,7 @@
 #pragma once
-// What: one thread per row: three sums, two roots, a cosine; then one thread adds up all cosines. A launch
-// per pair. Why:  it reads like the formula. Cost: neighbouring threads read a row apart, so most bytes of
-// each access are thrown away; 512 threads at most work,
-//       in the end a single one.
+// What: one thread per row: three sums, two roots, a cosine; one thread adds up all. A launch per pair.
+// Why:  it reads like the formula.
+// Cost: neighbouring threads read a row apart, so most bytes of an access are wasted; few threads work.
 #include "bench/ladder/cosine_loss.cuh"
 
 namespace stopgrad::ladder::cosine_loss_forward::thread_per_row {

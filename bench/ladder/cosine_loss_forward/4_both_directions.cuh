@@ -1,7 +1,7 @@
 #pragma once
 // What: both pairs in one launch: the grid has a second dimension.
-// Why:  a launch costs some microseconds, as much as reading 8 MB; and two half-empty launches become one
-// fuller one. Cost: the pointers of all pairs travel with the call.
+// Why:  a launch costs as much time as reading 8 MB, and two half-empty ones become one fuller one.
+// Cost: the pointers of all pairs travel with the call.
 #include "bench/ladder/cosine_loss_forward/3_block_mean.cuh"
 
 namespace stopgrad::ladder::cosine_loss_forward::both_directions {
