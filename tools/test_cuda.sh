@@ -23,7 +23,7 @@ for stage in "$@"; do
   start=$SECONDS
   case $stage in
     plain)
-      emulate emulate emulated cuda_tests cuda_training_tests planted_bugs simsiam
+      emulate emulate emulated cuda_tests cuda_ladder_tests cuda_training_tests planted_bugs simsiam
       for seed in 2 3; do  # other orders of blocks, warps and lanes
         echo "== cuda: seed $seed"
         EMULATOR_SEED=$seed build/emulate/tests/cuda/cuda_tests
@@ -33,7 +33,7 @@ for stage in "$@"; do
     thread) emulate emulate-tsan 'emulated$' cuda_tests planted_bugs ;;
     nvcc)
       cmake --preset cuda >/dev/null
-      cmake --build --preset cuda --target stopgrad_kernels
+      cmake --build --preset cuda --target stopgrad_kernels bench_ladder
       tools/kernel_resources.sh
       ;;
     *) echo "unknown stage $stage" >&2; exit 2 ;;

@@ -16,6 +16,7 @@ run() {
 
 tests=$build/tests/cuda/cuda_tests training=$build/tests/cuda/cuda_training_tests
 run "every schedule" "$tests"
+run "ladders" "$build/tests/cuda/cuda_ladder_tests"
 run "whole steps" "$training"
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck synccheck initcheck; do
