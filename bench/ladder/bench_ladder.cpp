@@ -5,8 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "bench/kernels/measure.h"
 #include "bench/ladder/problems.h"
-#include "bench/ladder/timing.h"
 
 using namespace stopgrad;
 using namespace stopgrad::ladder;
@@ -35,23 +35,48 @@ auto copies_of(Problem& problem, size_t bytes, size_t cache) {
   return copies;
 }
 
+/// Seconds of one run: of batches that go once through all copies, one to warm up, then 30 or what two
+/// seconds allow.
+template <class F>
+bench::Summary time_batches(int copies, bool emulated, F run) {
+  bench::time_all_cuda(device(), copies, run);
+  std::vector<double> each;
+  double spent = 0;
+  for (int k = 0; k < (emulated ? 1 : 30) && (k < 3 || spent < 2); ++k) {
+    each.push_back(bench::time_all_cuda(device(), copies, run) / copies);
+    spent += each.back() * copies;
+  }
+  return bench::summarize(each);
+}
+
+/// Bytes per second that a copy of `size` bytes reads and writes.
+double copy_rate(size_t size, bool emulated) {
+  cuda::Context& context = device();
+  void *const from = context.allocate(size), *const to = context.allocate(size);
+  context.fill(from, 1, size);
+  const bench::Summary time = time_batches(4, emulated, [&](int) { context.copy_on_device(to, from, size); });
+  context.free(from);
+  context.free(to);
+  return 2 * static_cast<double>(size) / time.median;
+}
+
 template <class Call, class Problem>
 int climb(const std::string& title, Problem problem, size_t element) {
   cuda::Context& context = device();
   const bool emulated = context.info().name.ends_with("(emulated)");
   const double elements = static_cast<double>(problem.elements());
-  Stopwatch watch(context);
-  const double copy = copy_bandwidth(context, watch, emulated ? size_t{1} << 20 : size_t{1} << 28);
+  const double copy = copy_rate(size_t{1} << (emulated ? 20 : 28), emulated);
   fmt::print("{}, on {}\n", title, context.info().name);
   if (emulated)
     fmt::print("The emulated device: results are checked; times would mean nothing and are not printed.\n");
-  else fmt::print("A copy moves {:.0f} GB/s here, bytes read and bytes written.\n", copy / 1e3);
+  else fmt::print("A copy moves {:.0f} GB/s here, bytes read and bytes written.\n", copy / 1e9);
   fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "version", "tolerance", "bytes per",
              "median", "quartiles", "GB/s", "of copy", "speed-up");
   fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "", "used", "element", "us", "us", "", "",
              "");
 
-  const auto copies = copies_of(problem, static_cast<size_t>(elements) * element, cache_bytes(context));
+  const auto copies =
+      copies_of(problem, static_cast<size_t>(elements) * element, bench::last_cache_bytes_cuda(context));
   double first = 0;
   int failed = 0, number = 0;
   for (const Version<Call>& version : versions<Call>()) {
@@ -63,7 +88,7 @@ int climb(const std::string& title, Problem problem, size_t element) {
       ++failed;
       continue;
     }
-    const Time time = watch.measure(static_cast<int>(copies.size()), emulated ? 1 : 30, 2, [&](int i) {
+    const bench::Summary time = time_batches(static_cast<int>(copies.size()), emulated, [&](int i) {
       version.run(copies[static_cast<size_t>(i)]->call, context);
     });
     if (emulated) {
@@ -71,10 +96,10 @@ int climb(const std::string& title, Problem problem, size_t element) {
       continue;
     }
     const double rate = elements * version.bytes / time.median;
-    if (first == 0) first = time.median;
-    fmt::print("{:>12.1f}{:>12.2f}{:>22}{:>9.0f}{:>6.1f} %{:>10.1f}\n", version.bytes, time.median,
-               fmt::format("{:.2f} to {:.2f}", time.low, time.high), rate / 1e3, 100 * rate / copy,
-               first / time.median);
+    if (number == 1) first = time.median;
+    fmt::print("{:>12.1f}{:>12.2f}{:>22}{:>9.0f}{:>6.1f} %{:>10}\n", version.bytes, 1e6 * time.median,
+               fmt::format("{:.2f} to {:.2f}", 1e6 * time.low, 1e6 * time.high), rate / 1e9,
+               100 * rate / copy, first > 0 ? fmt::format("{:.1f}", first / time.median) : "-");
   }
   return failed == 0 ? 0 : 1;
 }
