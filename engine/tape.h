@@ -83,8 +83,8 @@ struct TapeEntry {
   Parameter* parameter = nullptr;
 };
 
-/// Told where the work of a tape falls in time (benchmarks, traces). Operations launch their work, then record:
-/// the forward of an entry is what was launched since the entry before it.
+/// Told where the work of a tape falls in time (benchmarks, traces). Operations launch their work, then
+/// record: the forward of an entry is what was launched since the entry before it.
 class TapeObserver {
  public:
   enum class Mark { recorded, backward_begins, backward_ends };
