@@ -1,5 +1,5 @@
 #include "kernels/batch_norm.h"
-#include "kernels/batch_norm_tiles.cuh"
+#include "kernels/batch_norm_on_chip.cuh"
 #include "kernels/check.h"
 
 namespace stopgrad::cuda {
@@ -14,75 +14,97 @@ struct PartSums {
   float shift, sum, square;
 };
 
+template <int P>
+__device__ __forceinline__ void add_row(const float (&v)[P], const float (&shift)[P], float (&sums)[2][P]) {
+#pragma unroll
+  for (int k = 0; k < P; ++k) {
+    const float d = v[k] - shift[k];
+    sums[0][k] += d;
+    sums[1][k] = fmaf(d, d, sums[1][k]);
+  }
+}
+
+template <int P>
+__device__ __forceinline__ void put_part(PartSums* out, const float (&shift)[P], const float (&sums)[2][P]) {
+#pragma unroll
+  for (int k = 0; k < P; ++k) out[k] = {shift[k], sums[0][k], sums[1][k]};
+}
+
 template <class T, int P>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_sums(const T* __restrict__ x, int rows, int channels, int part_rows, PartSums* parts) {
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
-  float shift[P] = {}, sums[2][P] = {};  // of x - shift, of its square
+  float shift[P] = {}, sums[2][P] = {};
   if (first < channels) {
     load<P>(x + (int64_t{blockIdx.z} * rows + int64_t{blockIdx.y} * part_rows) * channels + first, shift);
     for_each_row<false>(rows, channels, part_rows, first, [&](int64_t at) {
       float v[P];
       load<P>(x + at, v);
-#pragma unroll
-      for (int k = 0; k < P; ++k) {
-        const float d = v[k] - shift[k];
-        sums[0][k] += d;
-        sums[1][k] = fmaf(d, d, sums[1][k]);
-      }
+      add_row(v, shift, sums);
     });
   }
   sum_rows(sums);
   if (threadIdx.y > 0 || first >= channels) return;
-  PartSums* const out = parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * channels + first;
-#pragma unroll
-  for (int k = 0; k < P; ++k) out[k] = {shift[k], sums[0][k], sums[1][k]};
+  put_part(parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * channels + first, shift, sums);
 }
 
-/// Count, mean and sum of squared distances from it.
-struct Moments {
-  double count, mean, m2;
-};
-
-/// The pairwise update (Chan, Golub and LeVeque 1979).
-__device__ __forceinline__ Moments join(Moments a, Moments b) {
-  const double count = a.count + b.count;
-  if (count == 0) return a;
-  const double delta = b.mean - a.mean, share = b.count / count;
-  return {count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * (a.count * share)};
+/// A warp: mean and 1 / std of channel c of group g, from its parts' sums; valid in lane 0, which writes them
+/// and the running statistics if told. The sums are moved to the first part's shift and added in double.
+template <class T>
+__device__ __forceinline__ float2 finish(const BatchNormForward<T>& call, int g, int c, const PartSums* sums,
+                                         int parts, int part_rows, bool write) {
+  const int lane = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y) % 32;
+  sums += int64_t{g} * parts * call.channels + c;
+  const double origin = sums->shift;
+  double sum = 0, square = 0;
+  for (int p = lane; p < parts; p += 32) {
+    const PartSums part = sums[int64_t{p} * call.channels];
+    const double moved = part.shift - origin, offset = moved * min(part_rows, call.rows - p * part_rows);
+    sum += part.sum + offset;
+    square += part.square + moved * (2.0 * part.sum + offset);
+  }
+  sum = warp_sum(sum);
+  square = warp_sum(square);
+  const double offset = sum / call.rows;
+  const float mean = static_cast<float>(origin + offset);
+  const float m2 = static_cast<float>(fmax(square - sum * offset, 0.0));  // squared distances from the mean
+  const float rows = static_cast<float>(call.rows), unbiased = static_cast<float>(max(1, call.rows - 1));
+  const float rstd = 1 / sqrtf(m2 / rows + call.eps), m = call.momentum;
+  if (write && lane == 0) {
+    call.mean[g * call.channels + c] = mean;
+    call.rstd[g * call.channels + c] = rstd;
+    if (call.running_mean) call.running_mean[c] = (1 - m) * call.running_mean[c] + m * mean;
+    if (call.running_var) call.running_var[c] = (1 - m) * call.running_var[c] + m * (m2 / unbiased);
+  }
+  return make_float2(mean, rstd);
 }
 
 /// One warp per channel; groups one after the other, as the running statistics want it.
 template <class T>
 __global__ void __launch_bounds__(128) batch_norm_finalize(const PartSums* __restrict__ sums, int parts,
                                                            int part_rows, BatchNormForward<T> call) {
-  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32,
-            lane = static_cast<int>(threadIdx.x) % 32;
+  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
   if (c >= call.channels) return;  // whole warps
-  const float m = call.momentum;
-  for (int g = 0; g < call.groups; ++g) {
-    Moments all{0, 0, 0};
-    for (int p = lane; p < parts; p += 32) {
-      const PartSums part = sums[(int64_t{g} * parts + p) * call.channels + c];
-      const double count = min(part_rows, call.rows - p * part_rows), offset = part.sum / count;
-      all = join(all, {count, part.shift + offset, fmax(part.square - part.sum * offset, 0.0)});
-    }
-    for (int half = 16; half > 0; half /= 2)
-      all =
-          join(all, {__shfl_down_sync(kAllLanes, all.count, half),
-                     __shfl_down_sync(kAllLanes, all.mean, half), __shfl_down_sync(kAllLanes, all.m2, half)});
-    if (lane > 0) continue;
-    const float mean = static_cast<float>(all.mean), m2 = static_cast<float>(all.m2);
-    const float rows = static_cast<float>(call.rows), unbiased = static_cast<float>(max(1, call.rows - 1));
-    call.mean[g * call.channels + c] = mean;
-    call.rstd[g * call.channels + c] = 1 / sqrtf(m2 / rows + call.eps);
-    if (call.running_mean) call.running_mean[c] = (1 - m) * call.running_mean[c] + m * mean;
-    if (call.running_var) call.running_var[c] = (1 - m) * call.running_var[c] + m * (m2 / unbiased);
-  }
+  for (int g = 0; g < call.groups; ++g) finish(call, g, c, sums, parts, part_rows, true);
 }
 
-/// y = relu((x - mean) * scale + beta + residual), from the last row to the first: the end of x is still in
-/// cache. `variance`: what `rstd` points to is a variance.
+/// y = relu((x - mean) * scale + beta + residual) of a row of P channels; residual may be null.
+template <int P, class T>
+__device__ __forceinline__ void map_row(const T* x, const T* residual, const Channels<P>& channels, bool relu,
+                                        T* y) {
+  float v[P], r[P] = {};
+  load<P>(x, v);
+  if (residual) load<P>(residual, r);
+#pragma unroll
+  for (int k = 0; k < P; ++k) {
+    v[k] = affine(v[k] - channels.mean[k], channels.scale[k], channels.beta[k]);
+    if (residual) v[k] += r[k];
+    if (relu) v[k] = gated(v[k], v[k]);
+  }
+  store<P>(y, v);
+}
+
+/// From the last row to the first: the end of x is still in cache. `variance`: what `rstd` points to is one.
 template <class T, int P>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_apply(const T* __restrict__ x, const T* __restrict__ residual, int rows, int channels,
@@ -90,29 +112,79 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
                      const float* gamma, const float* beta, bool relu, T* __restrict__ y) {
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= channels) return;
-  const int64_t group = int64_t{blockIdx.z} * channels;
-  float means[P], scales[P], gammas[P], betas[P];
-  load_channels<P>(mean + group, first, channels, 0, means);
-  load_channels<P>(rstd + group, first, channels, 0, scales);
-  load_channels<P>(gamma, first, channels, 1, gammas);
-  load_channels<P>(beta, first, channels, 0, betas);
+  const int64_t mine = int64_t{blockIdx.z} * channels + first;
+  float rstds[P];
 #pragma unroll
-  for (int k = 0; k < P; ++k) {
-    if (variance) scales[k] = 1 / sqrtf(scales[k] + eps);
-    scales[k] = gammas[k] * scales[k];
-  }
+  for (int k = 0; k < P; ++k) rstds[k] = variance ? 1 / sqrtf(rstd[mine + k] + eps) : rstd[mine + k];
+  const Channels<P> own(mean + mine, rstds, gamma, beta, first);
   for_each_row<true>(rows, channels, part_rows, first, [&](int64_t at) {
-    float v[P], r[P] = {};
-    load<P>(x + at, v);
-    if (residual) load<P>(residual + at, r);
-#pragma unroll
-    for (int k = 0; k < P; ++k) {
-      v[k] = affine(v[k] - means[k], scales[k], betas[k]);
-      if (residual) v[k] += r[k];
-      if (relu) v[k] = gated(v[k], v[k]);
-    }
-    store<P>(y + at, v);
+    map_row<P>(x + at, residual ? residual + at : nullptr, own, relu, y + at);
   });
+}
+
+/// All of it in one launch for what fits on the chip: x is read once.
+template <class T>
+__global__ void __launch_bounds__(kOnChipThreads)
+    batch_norm_on_chip(BatchNormForward<T> call, OnChip plan, PartSums* parts) {
+  constexpr int P = Pack<T>::size;
+  DYNAMIC_SHARED(T, chip);
+  const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
+  const int64_t group = int64_t{call.rows} * call.channels;
+  for (int g = 0; g < call.groups; g += plan.resident) {
+    const int resident = min(plan.resident, call.groups - g);
+    for (int h = 0; h < resident; ++h)
+      for (int round = 0; round < plan.rounds; ++round) {
+        const T* const x = call.x + (g + h) * group + first;
+        const bool inside = first < call.channels && plan.part(round) < plan.parts;
+        float shift[P] = {}, sums[2][P] = {};
+        if (inside) load<P>(x + int64_t{plan.part(round)} * plan.part_rows * call.channels, shift);
+        if (inside)
+          plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t at) {
+            T* const kept = plan.at(chip, h, 0, slot);
+            copy(kept, x + at);
+            float v[P];
+            load<P>(kept, v);
+            add_row(v, shift, sums);
+          });
+        sum_rows<kOnChipThreads>(sums, plan.row(), plan.part_ty);
+        if (inside && plan.row() == 0)
+          put_part(parts + (int64_t{g + h} * plan.parts + plan.part(round)) * call.channels + first, shift,
+                   sums);
+        __syncthreads();
+      }
+    plan.wait_for_blocks();
+    plan.for_each_channel<P>(call.channels, [&](int c, int place) {
+      for (int h = 0; h < resident; ++h) {
+        const float2 both = finish(call, g + h, c, parts, plan.parts, plan.part_rows, blockIdx.y == 0);
+        plan.numbers(chip, h, 0)[place] = both.x;
+        plan.numbers(chip, h, 1)[place] = both.y;
+      }
+    });
+    __syncthreads();
+    if (first >= call.channels) continue;
+    for (int h = 0; h < resident; ++h) {
+      const int mine = static_cast<int>(threadIdx.x) * P;
+      const Channels<P> own(plan.numbers(chip, h, 0) + mine, plan.numbers(chip, h, 1) + mine, call.gamma,
+                            call.beta, first);
+      const int64_t begin = (g + h) * group + first;
+      for (int round = 0; round < plan.rounds; ++round)
+        plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t at) {
+          map_row<P>(plan.at(chip, h, 0, slot), call.residual ? call.residual + begin + at : nullptr, own,
+                     call.relu, call.y + begin + at);
+        });
+    }
+  }
+}
+
+/// False, and nothing done, where x does not fit.
+template <class T>
+bool forward_on_chip(const BatchNormForward<T>& call, Context& context) {
+  const Tiles two_passes(call.groups, call.rows, call.channels, Pack<T>::size);
+  const OnChip plan(two_passes, call.groups, call.channels, 1, context.info());
+  if (!context.on_chip || plan.resident == 0) return false;
+  auto* parts = context.scratch_of<PartSums>(size_t(call.groups) * plan.parts * call.channels);
+  LAUNCH_ON_CHIP(context, plan, (batch_norm_on_chip<T>), call, plan, parts);
+  return true;
 }
 
 template <class T, int P>
@@ -145,6 +217,7 @@ void run(const BatchNormForward<T>& call, Context& context) {
          call.channels);
   constexpr int P = Pack<T>::size;
   const bool whole = call.channels % P == 0 && aligned(call.x) && aligned(call.residual) && aligned(call.y);
+  if (whole && forward_on_chip(call, context)) return;
   if (whole) forward<T, P>(call, context);
   else forward<T, 1>(call, context);
 }

@@ -1,5 +1,5 @@
 #include "kernels/batch_norm.h"
-#include "kernels/batch_norm_tiles.cuh"
+#include "kernels/batch_norm_on_chip.cuh"
 #include "kernels/check.h"
 
 namespace stopgrad::cuda {
@@ -10,33 +10,14 @@ namespace {
 
 enum class Mask { none, from_x, from_y };  // what tells where the ReLU let a value pass
 
-/// What a thread knows of its channels.
-template <int P>
-struct Channels {
-  float mean[P], scale[P], beta[P];
-
-  template <class T>
-  __device__ Channels(const BatchNormBackward<T>& call, int first) {
-    const int64_t group = int64_t{blockIdx.z} * call.channels;
-    float gamma[P];
-    load_channels<P>(call.mean + group, first, call.channels, 0, mean);
-    load_channels<P>(call.rstd + group, first, call.channels, 0, scale);
-    load_channels<P>(call.gamma, first, call.channels, 1, gamma);
-    load_channels<P>(call.beta, first, call.channels, 0, beta);
-#pragma unroll
-    for (int k = 0; k < P; ++k) scale[k] = gamma[k] * scale[k];
-  }
-};
-
 /// dy', the gradient behind the ReLU, and x - mean, of P channels of a row.
 template <Mask mask, int P, class T>
-__device__ __forceinline__ void masked(const T* dy, const BatchNormBackward<T>& call,
-                                       const Channels<P>& channels, int64_t at, float (&grad)[P],
-                                       float (&centered)[P]) {
+__device__ __forceinline__ void masked(const T* dy, const T* x, const T* y, const Channels<P>& channels,
+                                       float (&grad)[P], float (&centered)[P]) {
   float gate[P];
-  load<P>(dy + at, grad);
-  load<P>(call.x + at, centered);
-  if constexpr (mask == Mask::from_y) load<P>(call.y + at, gate);
+  load<P>(dy, grad);
+  load<P>(x, centered);
+  if constexpr (mask == Mask::from_y) load<P>(y, gate);
 #pragma unroll
   for (int k = 0; k < P; ++k) {
     centered[k] = centered[k] - channels.mean[k];
@@ -45,68 +26,105 @@ __device__ __forceinline__ void masked(const T* dy, const BatchNormBackward<T>& 
   }
 }
 
+/// A row of the first pass: adds up dy' and dy' * (x - mean); dresidual = dy'. `grad` becomes dy'.
+template <Mask mask, int P, class T>
+__device__ __forceinline__ void add_row(const BatchNormBackward<T>& call, const T* dy, const T* x, int64_t at,
+                                        const Channels<P>& channels, float (&sums)[2][P], float (&grad)[P]) {
+  float centered[P];
+  masked<mask, P>(dy, x, mask == Mask::from_y ? call.y + at : nullptr, channels, grad, centered);
+#pragma unroll
+  for (int k = 0; k < P; ++k) {
+    sums[0][k] += grad[k];
+    sums[1][k] = fmaf(grad[k], centered[k], sums[1][k]);
+  }
+}
+
+template <int P>
+__device__ __forceinline__ void put_part(float2* out, const float (&sums)[2][P]) {
+#pragma unroll
+  for (int k = 0; k < P; ++k) out[k] = make_float2(sums[0][k], sums[1][k]);
+}
+
+template <int P, class T>
+__device__ __forceinline__ Channels<P> channels_of(const BatchNormBackward<T>& call, int group, int first) {
+  const int64_t mine = int64_t{group} * call.channels + first;
+  return Channels<P>(call.mean + mine, call.rstd + mine, call.gamma, call.beta, first);
+}
+
 /// First pass: per part, sums of dy' and of dy' * (x - mean); and dresidual = dy'.
 template <class T, int P, Mask mask>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_backward_sums(BatchNormBackward<T> call, int part_rows, float2* parts) {
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
-  float sums[2][P] = {};  // of dy', of dy' * (x - mean)
+  float sums[2][P] = {};
   if (first < call.channels) {
-    const Channels<P> channels(call, first);
+    const Channels<P> own = channels_of<P>(call, static_cast<int>(blockIdx.z), first);
     for_each_row<false>(call.rows, call.channels, part_rows, first, [&](int64_t at) {
-      float grad[P], centered[P];
-      masked<mask, P>(call.dy, call, channels, at, grad, centered);
-#pragma unroll
-      for (int k = 0; k < P; ++k) {
-        sums[0][k] += grad[k];
-        sums[1][k] = fmaf(grad[k], centered[k], sums[1][k]);
-      }
+      float grad[P];
+      add_row<mask, P>(call, call.dy + at, call.x + at, at, own, sums, grad);
       if (call.dresidual) put<P>(call.dresidual + at, grad, call.accumulate_dresidual);
     });
   }
   sum_rows(sums);
   if (threadIdx.y > 0 || first >= call.channels) return;
-  float2* const out = parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * call.channels + first;
-#pragma unroll
-  for (int k = 0; k < P; ++k) out[k] = make_float2(sums[0][k], sums[1][k]);
+  put_part(parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * call.channels + first, sums);
 }
 
-/// One warp per channel: dgamma and dbeta over all groups, and what the second pass needs of each: mean(dy'),
-/// and slope = rstd * mean(dy' * xhat). `share`: 1 / rows.
+/// A warp: what the second pass needs of channel c of group g, mean(dy') and slope = rstd * mean(dy' * xhat);
+/// lane 0 writes dgamma and dbeta, summed over the groups, if told.
 template <class T>
-__global__ void __launch_bounds__(128)
-    batch_norm_backward_finalize(const float2* __restrict__ sums, int parts, float share,
-                                 BatchNormBackward<T> call, float2* means) {
-  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32,
-            lane = static_cast<int>(threadIdx.x) % 32;
-  if (c >= call.channels) return;  // whole warps
-  for (int g = 0; g < call.groups; ++g) {
-    double sum = 0, dot = 0;
-    for (int p = lane; p < parts; p += 32) {
-      const float2 part = sums[(int64_t{g} * parts + p) * call.channels + c];
-      sum += part.x;
-      dot += part.y;
-    }
-    sum = warp_sum(sum);
-    dot = warp_sum(dot);
-    if (lane > 0) continue;
-    const int at = g * call.channels + c;
-    const float rstd = call.rstd[at];
-    const float dgamma = rstd * static_cast<float>(dot), dbeta = static_cast<float>(sum);
+__device__ __forceinline__ float2 finish(const BatchNormBackward<T>& call, int g, int c, const float2* sums,
+                                         int parts, bool write) {
+  const int lane = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y) % 32;
+  double sum = 0, dot = 0;
+  for (int p = lane; p < parts; p += 32) {
+    const float2 part = sums[(int64_t{g} * parts + p) * call.channels + c];
+    sum += part.x;
+    dot += part.y;
+  }
+  sum = warp_sum(sum);
+  dot = warp_sum(dot);
+  const float rstd = call.rstd[g * call.channels + c], share = 1 / static_cast<float>(call.rows);
+  const float dgamma = rstd * static_cast<float>(dot), dbeta = static_cast<float>(sum);
+  if (write && lane == 0) {
     if (call.dgamma) put(call.dgamma + c, dgamma, g > 0 || call.accumulate_dgamma);
     if (call.dbeta) put(call.dbeta + c, dbeta, g > 0 || call.accumulate_dbeta);
-    means[at] = make_float2(dbeta * share, rstd * (dgamma * share));
+  }
+  return make_float2(dbeta * share, rstd * (dgamma * share));
+}
+
+/// One warp per channel.
+template <class T>
+__global__ void __launch_bounds__(128)
+    batch_norm_backward_finalize(const float2* __restrict__ sums, int parts, BatchNormBackward<T> call,
+                                 float2* means) {
+  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
+  if (c >= call.channels) return;  // whole warps
+  for (int g = 0; g < call.groups; ++g) {
+    const float2 both = finish(call, g, c, sums, parts, true);
+    if (threadIdx.x % 32 == 0) means[g * call.channels + c] = both;
   }
 }
 
-/// Second pass: dx = gamma * rstd * (dy' - mean(dy') - xhat * mean(dy' * xhat)).
+/// A row of the second pass: dx = gamma * rstd * (dy' - mean(dy') - xhat * mean(dy' * xhat)).
+template <Mask mask, int P, class T>
+__device__ __forceinline__ void map_row(const BatchNormBackward<T>& call, const T* dy, const T* x, int64_t at,
+                                        const Channels<P>& channels, const float (&grad_mean)[P],
+                                        const float (&slope)[P]) {
+  float grad[P], centered[P];
+  masked<mask, P>(dy, x, mask == Mask::from_y ? call.y + at : nullptr, channels, grad, centered);
+#pragma unroll
+  for (int k = 0; k < P; ++k) grad[k] = channels.scale[k] * (grad[k] - grad_mean[k] - centered[k] * slope[k]);
+  put<P>(call.dx + at, grad, call.accumulate_dx);
+}
+
 template <class T, int P, Mask mask>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_backward_apply(BatchNormBackward<T> call, const T* __restrict__ dy, int part_rows,
                               const float2* means) {
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= call.channels) return;
-  const Channels<P> channels(call, first);
+  const Channels<P> own = channels_of<P>(call, static_cast<int>(blockIdx.z), first);
   float grad_mean[P], slope[P];
 #pragma unroll
   for (int k = 0; k < P; ++k) {
@@ -115,25 +133,88 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     slope[k] = both.y;
   }
   for_each_row<true>(call.rows, call.channels, part_rows, first, [&](int64_t at) {
-    float grad[P], centered[P];
-    masked<mask, P>(dy, call, channels, at, grad, centered);
-#pragma unroll
-    for (int k = 0; k < P; ++k)
-      grad[k] = channels.scale[k] * (grad[k] - grad_mean[k] - centered[k] * slope[k]);
-    put<P>(call.dx + at, grad, call.accumulate_dx);
+    map_row<mask, P>(call, dy + at, call.x + at, at, own, grad_mean, slope);
   });
+}
+
+/// All of it in one launch for what fits on the chip: x and dy are read once, and stay as x and dy'.
+template <class T, Mask mask>
+__global__ void __launch_bounds__(kOnChipThreads)
+    batch_norm_backward_on_chip(BatchNormBackward<T> call, OnChip plan, float2* parts) {
+  constexpr int P = Pack<T>::size;
+  DYNAMIC_SHARED(T, chip);
+  const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
+  const int64_t group = int64_t{call.rows} * call.channels;
+  for (int g = 0; g < call.groups; g += plan.resident) {
+    const int resident = min(plan.resident, call.groups - g);
+    for (int h = 0; h < resident; ++h)
+      for (int round = 0; round < plan.rounds; ++round) {
+        const bool inside = first < call.channels && plan.part(round) < plan.parts;
+        float sums[2][P] = {};
+        if (inside) {
+          const Channels<P> own = channels_of<P>(call, g + h, first);
+          plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t row) {
+            const int64_t at = (g + h) * group + first + row;
+            T *const x = plan.at(chip, h, 0, slot), *const dy = plan.at(chip, h, 1, slot);
+            copy(x, call.x + at);
+            copy(dy, call.dy + at);
+            float grad[P];
+            add_row<mask, P>(call, dy, x, at, own, sums, grad);
+            if (mask != Mask::none) store<P>(dy, grad);
+            if (call.dresidual) put<P>(call.dresidual + at, grad, call.accumulate_dresidual);
+          });
+        }
+        sum_rows<kOnChipThreads>(sums, plan.row(), plan.part_ty);
+        if (inside && plan.row() == 0)
+          put_part(parts + (int64_t{g + h} * plan.parts + plan.part(round)) * call.channels + first, sums);
+        __syncthreads();
+      }
+    plan.wait_for_blocks();
+    plan.for_each_channel<P>(call.channels, [&](int c, int place) {
+      for (int h = 0; h < resident; ++h) {
+        const float2 both = finish(call, g + h, c, parts, plan.parts, blockIdx.y == 0);
+        plan.numbers(chip, h, 0)[place] = both.x;
+        plan.numbers(chip, h, 1)[place] = both.y;
+      }
+    });
+    __syncthreads();
+    if (first >= call.channels) continue;
+    for (int h = 0; h < resident; ++h) {
+      const Channels<P> own = channels_of<P>(call, g + h, first);
+      float grad_mean[P], slope[P];
+      load<P>(plan.numbers(chip, h, 0) + static_cast<int>(threadIdx.x) * P, grad_mean);
+      load<P>(plan.numbers(chip, h, 1) + static_cast<int>(threadIdx.x) * P, slope);
+      for (int round = 0; round < plan.rounds; ++round)
+        plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t row) {
+          map_row<Mask::none, P>(call, plan.at(chip, h, 1, slot), plan.at(chip, h, 0, slot),
+                                 (g + h) * group + first + row, own, grad_mean, slope);
+        });
+    }
+  }
+}
+
+/// False, and nothing done, where x and dy do not fit.
+template <class T, Mask mask>
+bool backward_on_chip(const BatchNormBackward<T>& call, const Tiles& two_passes, Context& context) {
+  const OnChip plan(two_passes, call.groups, call.channels, 2, context.info());
+  if (!context.on_chip || !call.dx || plan.resident == 0) return false;
+  auto* parts = context.scratch_of<float2>(size_t(call.groups) * plan.parts * call.channels);
+  LAUNCH_ON_CHIP(context, plan, (batch_norm_backward_on_chip<T, mask>), call, plan, parts);
+  return true;
 }
 
 template <class T, int P, Mask mask>
 void backward(const BatchNormBackward<T>& call, Context& context) {
   const Tiles tiles(call.groups, call.rows, call.channels, P);
+  if constexpr (P == Pack<T>::size)
+    if (backward_on_chip<T, mask>(call, tiles, context)) return;
   const size_t parts = size_t(call.groups) * tiles.parts * call.channels;
   auto* sums = context.scratch_of<float2>(parts + size_t(call.groups) * call.channels);
   float2* const means = sums + parts;
   LAUNCH(context, (batch_norm_backward_sums<T, P, mask>), tiles.grid(call.groups), tiles.block(), 0, call,
          tiles.part_rows, sums);
   LAUNCH(context, (batch_norm_backward_finalize<T>), blocks_for(call.channels, 4), 128, 0, sums, tiles.parts,
-         1 / static_cast<float>(call.rows), call, means);
+         call, means);
   if (!call.dx) return;
   // A dresidual that was set is dy', so the second pass needs neither dy nor y.
   constexpr bool from_y = mask == Mask::from_y;

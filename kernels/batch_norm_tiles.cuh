@@ -51,31 +51,46 @@ __device__ __forceinline__ void for_each_row(int rows, int channels, int part_ro
   for (; count > 0; --count, at += stride) f(at);
 }
 
-/// The numbers of a thread's channels; `absent` where there is no such vector.
+/// What a thread knows of its channels.
 template <int P>
-__device__ __forceinline__ void load_channels(const float* vector, int first, int channels, float absent,
-                                              float (&out)[P]) {
-#pragma unroll
-  for (int k = 0; k < P; ++k) out[k] = vector && first + k < channels ? vector[first + k] : absent;
-}
+struct Channels {
+  float mean[P], scale[P], beta[P];
 
-/// Adds up M numbers for each of P channels over the rows of a block, in a fixed tree; valid in its first row
-/// of threads.
-template <int M, int P, class A>
-__device__ __forceinline__ void sum_rows(A (&value)[M][P]) {
-  SHARED(A, sums, [M * P][kThreads]);
+  /// `means` and `rstds` from the thread's first channel on; gammas and betas, or null, of all channels.
+  __device__ Channels(const float* means, const float* rstds, const float* gammas, const float* betas,
+                      int first) {
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      mean[k] = means[k];
+      scale[k] = gammas ? gammas[first + k] * rstds[k] : rstds[k];
+      beta[k] = betas ? betas[first + k] : 0.0f;
+    }
+  }
+};
+
+/// Adds up M numbers for each of P channels over `rows` rows of threads, in a fixed tree; a block of
+/// `threads` may hold several such sums, and `row` is the thread's in its own. Valid in row 0.
+template <int threads, int M, int P, class A>
+__device__ __forceinline__ void sum_rows(A (&value)[M][P], int row, int rows) {
+  SHARED(A, sums, [M * P][threads]);
   const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
 #pragma unroll
   for (int k = 0; k < M * P; ++k) sums[k][thread] = value[k / P][k % P];
-  for (int half = static_cast<int>(blockDim.y) / 2; half > 0; half /= 2) {
+  for (int half = rows / 2; half > 0; half /= 2) {
     __syncthreads();
-    if (static_cast<int>(threadIdx.y) < half)
+    if (row < half)
 #pragma unroll
       for (int k = 0; k < M * P; ++k)
         sums[k][thread] += sums[k][thread + half * static_cast<int>(blockDim.x)];
   }
 #pragma unroll
   for (int k = 0; k < M * P; ++k) value[k / P][k % P] = sums[k][thread];
+}
+
+/// The same over all rows of a block of kThreads.
+template <int M, int P, class A>
+__device__ __forceinline__ void sum_rows(A (&value)[M][P]) {
+  sum_rows<kThreads>(value, static_cast<int>(threadIdx.y), static_cast<int>(blockDim.y));
 }
 
 /// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.

@@ -8,10 +8,9 @@ using namespace rows;
 
 namespace {
 
-template <class T, int P, bool wide>
-__global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_forward(CosineLossForward<T> call) {
-  const Team<wide, P> team;
-  if (team.row >= call.rows) return;  // whole warps, and none of a wide team
+/// What is saved of the team's row of the block's pair.
+template <bool wide, int P, class T>
+__device__ __forceinline__ void put_cosine(const CosineLossForward<T>& call, const Team<wide, P>& team) {
   const int pair = static_cast<int>(blockIdx.y);
   const T* const p = call.p[pair] + int64_t{team.row} * call.channels;
   const T* const z = call.z[pair] + int64_t{team.row} * call.channels;
@@ -35,6 +34,16 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_forward(Cosi
   saved[0] = inv_p;
   saved[1] = inv_z;
   saved[2] = dots[2] * inv_p * inv_z;
+}
+
+/// One launch: the block that ends last takes the mean.
+template <class T, int P, bool wide>
+__global__ void __launch_bounds__(kThreads, kMinBlocks)
+    cosine_loss_forward(CosineLossForward<T> call, unsigned* ticket) {
+  const Team<wide, P> team;
+  if (team.row < call.rows) put_cosine(call, team);  // whole warps, and all of a wide team
+  if (is_last_block(ticket))
+    put_mean<kThreads, 3, -1>(call.saved + 2, int64_t{call.pairs} * call.rows, call.loss);
 }
 
 /// du = along_v * v + along_u * u: -c inv_u (v^ - cosine u^), without the part along u where |u| is floored.
@@ -81,9 +90,8 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_backward(Cos
 template <class T>
 void run(const CosineLossForward<T>& call, Context& context) {
   for_pairs<T>(call, [&](dim3 grid, auto P, auto wide) {
-    LAUNCH(context, (cosine_loss_forward<T, P.value, wide.value>), grid, kThreads, 0, call);
+    LAUNCH(context, (cosine_loss_forward<T, P.value, wide.value>), grid, kThreads, 0, call, context.ticket());
   });
-  LAUNCH(context, (mean_loss<3, -1>), 1, 256, 0, call.saved + 2, int64_t{call.pairs} * call.rows, call.loss);
 }
 
 template <class T>

@@ -65,11 +65,14 @@ Context::Context(int device) : device_(device), libraries_(nullptr, [](Libraries
   info_.name += " (emulated)";
 #endif
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  ticket_ = static_cast<unsigned*>(allocate(sizeof *ticket_));
+  fill(ticket_, 0, sizeof *ticket_);
 }
 
 Context::~Context() {
   libraries_.reset();
   if (!usable()) return;  // no further call on a broken device; the process takes everything back
+  cudaFree(ticket_);
   cudaFree(scratch_);
   if (copied_) cudaEventDestroy(copied_);
   if (copy_stream_) cudaStreamDestroy(copy_stream_);

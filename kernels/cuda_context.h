@@ -36,6 +36,9 @@ class Context {
   const DeviceInfo& info() const { return info_; }
   CUstream_st* stream() const { return stream_; }
   FloatMath float_math = FloatMath::fp32;
+  /// Whether batch norms that fit on the chip are read once: the bits are those of two passes, the time
+  /// differs.
+  bool on_chip = true;
 
   /// Throws on any status but success: Error(Exit::memory) when the device is full, else Error(Exit::device).
   /// After an error that the device does not recover from, every later check throws it again.
@@ -58,6 +61,10 @@ class Context {
 
   /// Throws while a graph is captured: `what` ("a plan would be made") is to happen before.
   void refuse_during_capture(const std::string& what);
+
+
+  /// A zero on the device, for kernels whose blocks count themselves; they leave it zero.
+  unsigned* ticket() const { return ticket_; }
 
   void* allocate(size_t bytes);  // not during capture
   void free(void* at) noexcept;
@@ -91,6 +98,7 @@ class Context {
   DeviceInfo info_;
   CUstream_st *stream_ = nullptr, *copy_stream_ = nullptr;  // the second one at first use
   CUevent_st* copied_ = nullptr;
+  unsigned* ticket_ = nullptr;
   void* scratch_ = nullptr;
   size_t capacity_ = 0;
   int64_t scratch_moves_ = 0;

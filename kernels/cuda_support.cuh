@@ -46,6 +46,12 @@ __device__ __forceinline__ void store(T* at, const float (&value)[P]) {
   }
 }
 
+/// A pack of elements as they are.
+template <class T>
+__device__ __forceinline__ void copy(T* to, const T* from) {
+  *reinterpret_cast<Pack<T>*>(to) = *reinterpret_cast<const Pack<T>*>(from);
+}
+
 /// P elements of an output row: set, or added to.
 template <int P, class T>
 __device__ __forceinline__ void put(T* at, float (&value)[P], bool accumulate) {

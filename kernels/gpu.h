@@ -16,14 +16,17 @@
 #define DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::emulator::Block::current().dynamic_shared())
 
 namespace stopgrad::cuda {
+using ::grid_barrier;
 template <class... P, class... A>
-int launch_kernel(Context& context, const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
-                  size_t shared, A&&... arguments) {
-  return emulator::launch(name, kernel, grid, block, shared, context.stream(), std::forward<A>(arguments)...);
+int launch_kernel(Context& context, const char* name, bool together, void (*kernel)(P...), dim3 grid,
+                  dim3 block, size_t shared, A&&... arguments) {
+  return emulator::launch(name, together, kernel, grid, block, shared, context.stream(),
+                          std::forward<A>(arguments)...);
 }
 }  // namespace stopgrad::cuda
 
 #else
+#include <cooperative_groups.h>
 #include <cuda_runtime.h>
 
 #include <utility>
@@ -34,10 +37,14 @@ int launch_kernel(Context& context, const char* name, void (*kernel)(P...), dim3
   T* name = reinterpret_cast<T*>(dynamic_shared)
 
 namespace stopgrad::cuda {
+/// Every thread of every block waits here for all the others, and sees what they wrote. Only in kernels that
+/// LAUNCH_TOGETHER started.
+__device__ __forceinline__ void grid_barrier() { cooperative_groups::this_grid().sync(); }
+
 template <class... P, class... A>
-int launch_kernel(Context& context, const char*, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
-                  A&&... arguments) {
-  if (shared > 48 * 1024) {  // more than every launch may ask for
+int launch_kernel(Context& context, const char*, bool together, void (*kernel)(P...), dim3 grid, dim3 block,
+                  size_t shared, A&&... arguments) {
+  if (shared > 0) {  // with the static variables, more than 48 KiB must be asked for
     const auto error =
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
@@ -48,6 +55,11 @@ int launch_kernel(Context& context, const char*, void (*kernel)(P...), dim3 grid
   config.blockDim = block;
   config.dynamicSmemBytes = shared;
   config.stream = context.stream();
+  cudaLaunchAttribute cooperative{};
+  cooperative.id = cudaLaunchAttributeCooperative;
+  cooperative.val.cooperative = 1;
+  config.attrs = &cooperative;
+  config.numAttrs = together ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, std::forward<A>(arguments)...);
 }
 }  // namespace stopgrad::cuda
@@ -56,4 +68,7 @@ int launch_kernel(Context& context, const char*, void (*kernel)(P...), dim3 grid
 /// LAUNCH(context, (kernel<float, 8>), grid, block, shared_bytes, arguments...): parentheses round a kernel
 /// whose name holds commas. Throws as Context::check does.
 #define LAUNCH(context, kernel, ...) \
-  (context).check(::stopgrad::cuda::launch_kernel(context, #kernel, kernel, __VA_ARGS__), #kernel)
+  (context).check(::stopgrad::cuda::launch_kernel(context, #kernel, false, kernel, __VA_ARGS__), #kernel)
+/// The same for blocks that wait for each other: a cooperative launch, of at most one block per processor.
+#define LAUNCH_TOGETHER(context, kernel, ...) \
+  (context).check(::stopgrad::cuda::launch_kernel(context, #kernel, true, kernel, __VA_ARGS__), #kernel)

@@ -80,14 +80,31 @@ __device__ __forceinline__ bool is_floored(float inv_norm) {
   return inv_norm == 1 / static_cast<float>(kNormFloor);
 }
 
-/// In one block: *loss = sign * mean of values[stride * i], summed in double.
-template <int stride, int sign>
-__global__ void __launch_bounds__(256) mean_loss(const float* values, int64_t count, float* loss) {
+/// A block: *loss = sign * mean of values[stride * i], summed in double.
+template <int threads, int stride, int sign>
+__device__ __forceinline__ void put_mean(const float* values, int64_t count, float* loss) {
   double total[1] = {0};
 #pragma unroll 4
-  for (int64_t i = threadIdx.x; i < count; i += 256) total[0] += values[stride * i];
+  for (int64_t i = threadIdx.x; i < count; i += threads) total[0] += values[stride * i];
   block_sum(total);
   if (threadIdx.x == 0) *loss = static_cast<float>(sign * total[0] / static_cast<double>(count));
+}
+template <int stride, int sign>
+__global__ void __launch_bounds__(256) mean_loss(const float* values, int64_t count, float* loss) {
+  put_mean<256, stride, sign>(values, count, loss);
+}
+
+/// True in one block, the last of the grid to come here: it sees what all of them have written. `ticket` is
+/// the context's. Called by all threads.
+__device__ __forceinline__ bool is_last_block(unsigned* ticket) {
+  SHARED(bool, last);
+  __threadfence();
+  __syncthreads();
+  const unsigned blocks = gridDim.x * gridDim.y;
+  if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
+  __syncthreads();
+  __threadfence();
+  return last;
 }
 
 }  // namespace stopgrad::cuda::rows

@@ -1,36 +1,11 @@
-#include "tests/batch_norm_layer.h"
 #include "tests/cases.h"
-#include "tests/cuda/mirror.h"
+#include "tests/cuda/batch_norm.h"
 
 using namespace stopgrad;
 using namespace stopgrad::test;
 using namespace stopgrad::test::norm;
 
 namespace {
-
-template <class T>
-void on_device(Layer<T>& layer, bool accumulate = false) {
-  if (!accumulate) {
-    fill_nan(layer.y);
-    fill_nan(layer.dx);
-    fill_nan(layer.dresidual);
-    fill_nan(layer.dgamma);
-    fill_nan(layer.dbeta);
-  }
-  fill_nan(layer.mean);
-  fill_nan(layer.rstd);
-  Mirror mirror;
-  mirror.add(layer.x, layer.residual, layer.dy, layer.y, layer.dx, layer.dresidual, layer.gamma, layer.beta,
-             layer.mean, layer.rstd, layer.running_mean, layer.running_var, layer.dgamma, layer.dbeta);
-  auto f = layer.forward_call();
-  mirror.move(f.x, f.gamma, f.beta, f.residual, f.y, f.mean, f.rstd, f.running_mean, f.running_var);
-  run(f, device());
-  auto b = layer.backward_call();
-  b.accumulate_dx = b.accumulate_dgamma = b.accumulate_dbeta = b.accumulate_dresidual = accumulate;
-  mirror.move(b.dy, b.x, b.y, b.gamma, b.beta, b.mean, b.rstd, b.dx, b.dgamma, b.dbeta, b.dresidual);
-  run(b, device());
-  mirror.fetch();
-}
 
 template <class T>
 void on_cpu(Layer<T>& layer) {
@@ -85,6 +60,29 @@ TEMPLATE_TEST_CASE("batch norm on CUDA adds to gradients and gives the same bits
   CHECK(same_bits(first.dresidual, added.dresidual));
   on_device(added, true);
   CHECK(added.dbeta[7] == 2 * first.dbeta[7]);
+}
+
+TEMPLATE_TEST_CASE("a batch norm read once has the bits of two passes on CUDA", "[cuda][batch_norm]", float,
+                   bf16) {
+  struct {
+    int groups, rows, channels;
+  } const shapes[] = {{1, 2, 8}, {2, 37, 24}, {3, 5, 72}, {2, 1100, 16}, {1, 3137, 32}, {2, 150, 256}};
+  for (const auto [groups, rows, channels] : shapes)
+    for (const bool residual : {false, true}) {
+      if (!affordable(int64_t{groups} * rows * channels)) continue;
+      INFO(groups << " groups of " << rows << " rows and " << channels << " channels, residual " << residual);
+      Layer<TestType> once(groups, rows, channels, Affine::yes, Relu::yes,
+                           residual ? Residual::yes : Residual::no);
+      Layer<TestType> twice = once;
+      for (const bool accumulate : {false, true}) {
+        device().on_chip = true;
+        on_device(once, accumulate);
+        device().on_chip = false;
+        on_device(twice, accumulate);
+        device().on_chip = true;
+        check_same(once, twice);
+      }
+    }
 }
 
 TEST_CASE("a mean far from zero costs no digit of the variance on CUDA", "[cuda][batch_norm]") {

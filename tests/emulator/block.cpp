@@ -22,10 +22,10 @@ std::string to_string(const Place& place) {
   return std::string(place.file) + ":" + std::to_string(place.line);
 }
 
-Block& Block::current() {
-  static Block block;
-  return block;
-}
+Block* Block::current_ = nullptr;
+char Block::launch_tag_, Block::end_tag_;
+char* Block::grid_tags_ = nullptr;
+uint64_t Block::grid_barriers_ = 0;
 
 namespace {
 void shuffle(int* values, int count, uint64_t& state) {
@@ -36,9 +36,17 @@ void shuffle(int* values, int count, uint64_t& state) {
 }
 }  // namespace
 
-void Block::set_up(const Launch& of, uint64_t number) {
+void Block::begin_launch() {
+  release(&launch_tag_);
+  std::free(grid_tags_);
+  grid_tags_ = static_cast<char*>(std::malloc(16));
+  grid_barriers_ = 0;
+}
+
+void Block::start(const Launch& of, uint64_t number, int identity) {
+  const Quiet quiet;
   launch = &of;
-  number_ = number;
+  identity_ = identity;
   const dim3 grid = of.grid, block = of.block;
   index = {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
            static_cast<unsigned>(number / grid.x / grid.y)};
@@ -64,7 +72,7 @@ void Block::set_up(const Launch& of, uint64_t number) {
     for (int w = 0; w < warps; ++w)
       shuffle(lane_order_.data() + 32 * w, std::min(32, count_ - 32 * w), state);
   }
-  done_ = at_barrier_ = votes_ = 0;
+  done_ = at_barrier_ = at_grid_barrier_ = votes_ = 0;
   barriers_ = 0;
   error_.clear();
   std::free(barrier_tags_);
@@ -73,22 +81,31 @@ void Block::set_up(const Launch& of, uint64_t number) {
   if (of.dynamic_shared) memory_.find(&dynamic_key_, of.dynamic_shared, 1024, "dynamic shared memory");
 }
 
-void Block::run(const Launch& of, uint64_t number) {
+bool Block::advance() {
   const Quiet quiet;
-  set_up(of, number);
+  current_ = this;
   host_.enter();
   run_threads();
-  if (error_.empty()) error_ = memory_.damage();
+  if (!error_.empty()) {
+    clean_up();
+    throw Error(std::string(launch->name) + ": " + error_);
+  }
+  return done_ < count_;
+}
+
+void Block::finish() {
+  const Quiet quiet;
+  error_ = memory_.damage();
   if (error_.empty() && memory_.bytes_used() > options().shared_limit)
     error_ = "a block uses " + std::to_string(memory_.bytes_used()) +
              " bytes of shared memory, the limit is " + std::to_string(options().shared_limit);
   clean_up();
-  if (!error_.empty()) throw Error(std::string(of.name) + ": " + error_);
+  if (!error_.empty()) throw Error(std::string(launch->name) + ": " + error_);
 }
 
 /// A warp runs until all its lanes wait, then the next one has its turn.
 void Block::run_threads() {
-  while (done_ < count_ && error_.empty()) {
+  while (done_ < count_ && at_grid_barrier_ < count_ && error_.empty()) {
     bool any = false;
     for (const int warp : warp_order_)
       for (bool again = true; again && error_.empty();) {
@@ -105,7 +122,7 @@ void Block::run_threads() {
 }
 
 EMULATOR_UNWATCHED void Block::resume(Thread& next) {
-  if (next.state == State::fresh) next.fiber.start(host_, enter_thread, static_cast<int>(number_ & 1));
+  if (next.state == State::fresh) next.fiber.start(host_, enter_thread, identity_);
   next.state = State::ready;
   thread = &next;
   next.fiber.resume(host_);
@@ -163,7 +180,9 @@ std::string Block::stuck() const {
     if (t.state == State::done || (last && last->state == t.state && last->place == t.place)) continue;
     last = &t;
     out += " thread " + std::to_string(i) +
-           (t.state == State::at_barrier ? " at the barrier " : " in the warp operation ") +
+           (t.state == State::at_barrier        ? " at the barrier "
+            : t.state == State::at_grid_barrier ? " at the grid's barrier "
+                                                : " in the warp operation ") +
            to_string(t.place) + ";";
     ++shown;
   }

@@ -19,6 +19,8 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+inline constexpr unsigned kProcessors = 4;  // of the device
+
 struct Options {
   uint64_t seed = 1;    // order of blocks, warps and lanes; EMULATOR_SEED in the environment
   bool shuffle = true;  // false: 0, 1, 2, ...
@@ -44,7 +46,7 @@ struct Meeting {
   uint64_t value[32];
 };
 
-enum class State : uint8_t { fresh, ready, at_barrier, in_warp, done };
+enum class State : uint8_t { fresh, ready, at_barrier, in_warp, at_grid_barrier, done };
 
 struct Thread {
   uint3 index;
@@ -60,6 +62,7 @@ struct Launch {
   const char* name;
   dim3 grid, block;
   size_t dynamic_shared;
+  bool together;  // a cooperative launch: all blocks are alive at once and can wait for each other
   void (*body)(const void* arguments);
   std::shared_ptr<const void> arguments;
   uint64_t seed;
@@ -67,17 +70,26 @@ struct Launch {
 
 class Block {
  public:
-  /// The block that runs now; there is one at a time.
-  static Block& current();
+  /// The block whose turn it is.
+  static Block& current() { return *current_; }
 
-  /// Runs block `number` of the launch to its end. Throws Error.
-  void run(const Launch& launch, uint64_t number);
+  /// Puts block `number` of the launch in here. `identity` 0 or 1: who its threads are, see ordering.md.
+  void start(const Launch& launch, uint64_t number, int identity);
+  /// Runs until all threads have returned (false) or all wait at the grid's barrier (true). Throws Error.
+  bool advance();
+  /// Ends a block whose threads have returned, after a last look at its memory. Throws Error.
+  void finish();
+  /// Ends it wherever it stands.
+  void clean_up();
+  /// Lets the threads of all these blocks, which wait at the grid's barrier, go on. Throws Error.
+  static void release_grid(const Launch& launch, Block* const* blocks, size_t count);
   /// Order of a launch against what came before and comes after it.
-  void begin_launch() { release(&launch_tag_); }
-  void end_launch() { acquire(&end_tag_); }
+  static void begin_launch();
+  static void end_launch() { acquire(&end_tag_); }
 
   // What kernels reach through intrinsics.h.
   int barrier(bool predicate, Place place);
+  void grid_barrier(Place place);
   Meeting* meet(WarpOperation operation, uint32_t mask, uint64_t value, Place place);
   void leave(Meeting* meeting);
   void* shared(const void* key, size_t bytes, size_t alignment, const char* name);
@@ -90,13 +102,11 @@ class Block {
 
  private:
   static void enter_thread();
-  void set_up(const Launch& launch, uint64_t number);
   void run_threads();
   void resume(Thread& thread);
   void wait();
   void release_barrier(Place last);
   void check_mask(uint32_t mask, Place place);
-  void clean_up();
   std::string stuck() const;
   std::string where(const Thread& thread) const;
 
@@ -105,11 +115,16 @@ class Block {
   std::vector<std::vector<Meeting*>> open_;  // per warp
   FiberHost host_;
   SharedMemory memory_;
-  int count_ = 0, done_ = 0, at_barrier_ = 0, votes_ = 0;
-  uint64_t barriers_ = 0, number_ = 0;
+  int count_ = 0, done_ = 0, at_barrier_ = 0, at_grid_barrier_ = 0, votes_ = 0, identity_ = 0;
+  uint64_t barriers_ = 0;
   std::string error_;
   char* barrier_tags_ = nullptr;
-  char launch_tag_ = 0, end_tag_ = 0, dynamic_key_ = 0;
+  char dynamic_key_ = 0;
+
+  static Block* current_;
+  static char launch_tag_, end_tag_;  // of the launch that runs, and:
+  static char* grid_tags_;
+  static uint64_t grid_barriers_;
 };
 
 /// A number that looks random, from a number (splitmix64).

@@ -62,6 +62,8 @@ inline int lane() { return Block::current().thread->lane; }
 #define EMULATOR_PLACE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 inline void __syncthreads(EMULATOR_PLACE) { emulator::Block::current().barrier(false, {file, line}); }
+/// kernels/gpu.h declares it for the GPU.
+inline void grid_barrier(EMULATOR_PLACE) { emulator::Block::current().grid_barrier({file, line}); }
 inline int __syncthreads_count(int predicate, EMULATOR_PLACE) {
   return emulator::Block::current().barrier(predicate != 0, {file, line});
 }

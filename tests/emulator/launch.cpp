@@ -1,5 +1,6 @@
 #include "tests/emulator/launch.h"
 
+#include <deque>
 #include <numeric>
 #include <string>
 
@@ -17,6 +18,43 @@ void check_shape(const Launch& launch) {
     throw Error(std::string(launch.name) + ": invalid launch, grid (" + std::to_string(g.x) + "," +
                 std::to_string(g.y) + "," + std::to_string(g.z) + "), block (" + std::to_string(b.x) + "," +
                 std::to_string(b.y) + "," + std::to_string(b.z) + ")");
+  const uint64_t blocks = uint64_t{g.x} * g.y * g.z;
+  if (launch.together && blocks > kProcessors)
+    throw Error(std::string(launch.name) + ": a cooperative launch of " + std::to_string(blocks) +
+                " blocks, and the device has " + std::to_string(kProcessors) + " processors");
+}
+
+/// Kept for the process, so that fibers and their stacks are made once.
+std::deque<Block>& blocks() {
+  static std::deque<Block> made(1);
+  return made;
+}
+
+/// Each block in turn runs until it waits for the others.
+void run_together(const Launch& launch, const std::vector<uint64_t>& order) {
+  while (blocks().size() < order.size()) blocks().emplace_back();
+  std::vector<Block*> all;
+  for (const uint64_t number : order) {
+    all.push_back(&blocks()[all.size()]);
+    all.back()->start(launch, number, 0);
+  }
+  struct End {
+    std::vector<Block*>& all;
+    ~End() {
+      for (Block* block : all) block->clean_up();
+    }
+  } const end{all};
+  for (;;) {
+    size_t waiting = 0;
+    for (Block* block : all) waiting += block->advance();
+    if (waiting == 0) break;
+    if (waiting < all.size())
+      throw Error(std::string(launch.name) + ": " + std::to_string(waiting) + " of " +
+                  std::to_string(all.size()) +
+                  " blocks wait at the grid's barrier, the others have returned");
+    Block::release_grid(launch, all.data(), all.size());
+  }
+  for (Block* block : all) block->finish();
 }
 
 /// Blocks start, start + step, start + 2 step, ... modulo their number: a cheap permutation.
@@ -30,13 +68,22 @@ void run_blocks(const Launch& launch) {
     while (std::gcd(step, count) != 1);
   }
   const DeviceScope scope(launch.name);
-  Block& block = Block::current();
-  block.begin_launch();
+  Block::begin_launch();
   struct End {  // also when a kernel has failed
-    Block& block;
-    ~End() { block.end_launch(); }
-  } const end{block};
-  for (uint64_t i = 0; i < count; ++i) block.run(launch, (start + i * step) % count);
+    ~End() { Block::end_launch(); }
+  } const end;
+  if (launch.together) {
+    std::vector<uint64_t> order;
+    for (uint64_t i = 0; i < count; ++i) order.push_back((start + i * step) % count);
+    return run_together(launch, order);
+  }
+  Block& block = blocks().front();
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t number = (start + i * step) % count;
+    block.start(launch, number, static_cast<int>(number & 1));
+    block.advance();
+    block.finish();
+  }
 }
 }  // namespace
 

@@ -1,6 +1,6 @@
 #pragma once
-// A kernel launch: checks its shape and its pointers, then runs the blocks one after the other in an order
-// that the seed decides.
+// A kernel launch: checks its shape and its pointers, then runs the blocks one after the other, or those of a
+// cooperative launch in turns, in an order that the seed decides.
 #include <driver_types.h>
 
 #include <memory>
@@ -31,8 +31,8 @@ void check_argument(const char* kernel, int number, const Argument& argument) {
 }
 
 template <class... P, class... A>
-cudaError_t launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t dynamic_shared,
-                   cudaStream_t stream, A&&... arguments) {
+cudaError_t launch(const char* name, bool together, void (*kernel)(P...), dim3 grid, dim3 block,
+                   size_t dynamic_shared, cudaStream_t stream, A&&... arguments) {
   struct Pack {
     void (*kernel)(P...);
     std::tuple<P...> arguments;
@@ -46,7 +46,7 @@ cudaError_t launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block
     const auto& packed = *static_cast<const Pack*>(p);
     std::apply(packed.kernel, packed.arguments);
   };
-  return launch_blocks({name, grid, block, dynamic_shared, body, pack, 0}, stream);
+  return launch_blocks({name, grid, block, dynamic_shared, together, body, pack, 0}, stream);
 }
 
 }  // namespace emulator

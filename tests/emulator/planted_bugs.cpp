@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr int kThreads = 256, kBlocks = 6;
+constexpr int kThreads = 256, kBlocks = 4;
 #define KERNEL(name) \
   __global__ void name([[maybe_unused]] float* out, [[maybe_unused]] const float* in, [[maybe_unused]] int n)
 
@@ -120,13 +120,37 @@ KERNEL(too_much_shared_memory) {
   __syncthreads();
   out[global_index()] = s[threadIdx.x];
 }
+/// Each block sums what all blocks have left.
+__device__ void sum_of_blocks(float* out, const float* in, bool wait) {
+  if (threadIdx.x == 0) out[kThreads * static_cast<int>(blockIdx.x) + 1] = in[blockIdx.x];
+  if (wait) grid_barrier();
+  if (threadIdx.x > 0) return;
+  float sum = 0;
+  for (int block = 0; block < kBlocks; ++block) sum += out[kThreads * block + 1];
+  out[global_index()] = sum;
+}
+KERNEL(grid_barrier_in_its_place) { sum_of_blocks(out, in, true); }
+KERNEL(no_grid_barrier) { sum_of_blocks(out, in, false); }
+KERNEL(grid_barrier_in_half_of_the_blocks) {
+  if (blockIdx.x < 2) grid_barrier();
+  out[global_index()] = 1;
+}
+KERNEL(grid_barrier_in_half_of_a_block) {
+  if (threadIdx.x < 100) grid_barrier();
+  out[global_index()] = 1;
+}
+KERNEL(grid_barriers_in_two_places) {
+  if (blockIdx.x < 2) grid_barrier();
+  else grid_barrier();
+  out[global_index()] = 1;
+}
 KERNEL(plain) { out[global_index()] = in[global_index()]; }
 
 struct Bug {
   const char* name;
   void (*kernel)(float*, const float*, int);
   double sum = 0;  // of the output, where the kernel runs to its end and the order of threads must not matter
-  enum Special { none, host_pointer, host_read, freed } special = none;
+  enum Special { none, host_pointer, host_read, freed, together } special = none;
 };
 const Bug kBugs[] = {
     {"correct", correct},
@@ -148,6 +172,12 @@ const Bug kBugs[] = {
     {"shared memory never written", shared_memory_never_written},
     {"misaligned vector load", misaligned_vector_load},
     {"too much shared memory", too_much_shared_memory},
+    {"grid barrier in its place", grid_barrier_in_its_place, 0, Bug::together},
+    {"no grid barrier", no_grid_barrier, 0, Bug::together},
+    {"grid barrier in half of the blocks", grid_barrier_in_half_of_the_blocks, 0, Bug::together},
+    {"grid barrier in half of a block", grid_barrier_in_half_of_a_block, 0, Bug::together},
+    {"grid barriers in two places", grid_barriers_in_two_places, 0, Bug::together},
+    {"grid barrier without cooperation", grid_barrier_in_its_place},
     {"kernel given a host pointer", plain, 0, Bug::host_pointer},
     {"host code reads device memory", plain, 0, Bug::host_read},
     {"kernel given freed memory", plain, 0, Bug::freed},
@@ -158,7 +188,9 @@ constexpr int kCount = sizeof kBugs / sizeof *kBugs;
 int judge(const Bug& bug, const std::vector<float>& out, double want) {
   double sum = 0;
   for (const float v : out) sum += v;
-  const bool wrong = std::isnan(sum) || (bug.kernel == no_barrier_in_a_reduction && sum != want) ||
+  const bool of_blocks = bug.kernel == grid_barrier_in_its_place || bug.kernel == no_grid_barrier;
+  const bool wrong = std::isnan(sum) || (of_blocks && sum != 4 * (1 + 2 + 3 + 4) + 1 + 2 + 3 + 4) ||
+                     (bug.kernel == no_barrier_in_a_reduction && sum != want) ||
                      (bug.kernel == write_after_read && sum != 3 * want / kThreads);
   std::printf("%s: %s\n", bug.name, wrong ? "wrong numbers" : "quiet");
   return wrong ? 3 : 0;
@@ -184,10 +216,10 @@ int run(const Bug& bug) {
   if (bug.special == Bug::freed) context.free(in);
   const int limit = bug.kernel == return_before_a_barrier ? n - 10 : n;
   const float* const given = bug.special == Bug::host_pointer ? host.data() : in;
-  context.check(
-      emulator::launch(bug.name, bug.kernel, dim3(static_cast<unsigned>(blocks)),
-                       dim3(static_cast<unsigned>(threads)), 0, context.stream(), out, given, limit),
-      bug.name);
+  context.check(emulator::launch(bug.name, bug.special == Bug::together, bug.kernel,
+                                 dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), 0,
+                                 context.stream(), out, given, limit),
+                bug.name);
   context.copy_to_host(host.data(), out, bytes);
   return judge(bug, host, want);
 }

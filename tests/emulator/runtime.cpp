@@ -146,7 +146,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "cuda");
   properties->major = 9;
-  properties->multiProcessorCount = 4;
+  properties->multiProcessorCount = static_cast<int>(emulator::kProcessors);
   properties->totalGlobalMem = emulator::device_bytes();
   properties->sharedMemPerBlockOptin = emulator::options().shared_limit;
   return cudaSuccess;

@@ -29,6 +29,36 @@ EMULATOR_UNWATCHED int Block::barrier(bool predicate, Place place) {
   return self.votes;
 }
 
+/// All blocks of a cooperative launch wait; the launch lets them go on together.
+EMULATOR_UNWATCHED void Block::grid_barrier(Place place) {
+  const Quiet quiet;
+  Thread& self = *thread;
+  self.place = place;
+  if (!launch->together) stop("a grid's barrier in a launch that is not cooperative, at " + to_string(place));
+  char* const tag = grid_tags_ + 8 * (grid_barriers_ & 1);
+  release(tag);
+  ++at_grid_barrier_;
+  self.state = State::at_grid_barrier;
+  wait();
+  acquire(tag);
+}
+
+void Block::release_grid(const Launch& launch, Block* const* blocks, size_t count) {
+  const Place place = blocks[0]->threads_[0].place;
+  for (size_t b = 0; b < count; ++b) {
+    Block& block = *blocks[b];
+    for (int i = 0; i < block.count_; ++i) {
+      Thread& t = block.threads_[static_cast<size_t>(i)];
+      if (!(t.place == place))
+        throw Error(std::string(launch.name) + ": divergent barrier of the grid: some threads wait at " +
+                    to_string(place) + ", others at " + to_string(t.place));
+      t.state = State::ready;
+    }
+    block.at_grid_barrier_ = 0;
+  }
+  ++grid_barriers_;
+}
+
 /// A thread that waits may never run again, if another one stops the block; the launch's end comes after it
 /// too.
 EMULATOR_UNWATCHED void Block::wait() {

@@ -58,6 +58,12 @@ global read past the end      | fault   | asan    | quiet
 shared memory never written   | numbers | numbers | numbers
 misaligned vector load        | quiet   | ubsan   | quiet
 too much shared memory        | error   | error   | error
+grid barrier in its place     | quiet   | quiet   | quiet
+no grid barrier               | numbers | numbers | race
+grid barrier in half of the blocks | error | error | error
+grid barrier in half of a block | error | error | error
+grid barriers in two places   | error   | error   | error
+grid barrier without cooperation | error | error | error
 kernel given a host pointer   | error   | error   | error
 host code reads device memory | fault   | asan    | quiet
 kernel given freed memory     | error   | error   | error

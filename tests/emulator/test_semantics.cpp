@@ -65,6 +65,18 @@ __global__ void last_block(float* parts, unsigned* arrived, float* sum) {
   for (unsigned i = 0; i < gridDim.x; ++i) *sum += parts[i];
 }
 
+/// Running sums over blocks, a round per barrier: in each, a block adds what its neighbour had before it.
+__global__ void rounds_of_a_grid(float* value, float* next, int rounds) {
+  const int block = static_cast<int>(blockIdx.x),
+            left = (block + static_cast<int>(gridDim.x) - 1) % static_cast<int>(gridDim.x);
+  for (int round = 0; round < rounds; ++round) {
+    if (threadIdx.x == 0) next[block] = value[block] + value[left];
+    grid_barrier();
+    if (threadIdx.x == 0) value[block] = next[block];
+    grid_barrier();
+  }
+}
+
 __global__ void three_dimensions(int* out, int* atomics) {
   DYNAMIC_SHARED(int, mirror);
   const dim3 b = blockDim, g = gridDim;
@@ -144,6 +156,15 @@ TEST_CASE("the last of many blocks sees what all have written", "[emulator]") {
     CHECK(sum.fetch()[0] == 37 * 38 / 2);
     CHECK(arrived.fetch()[0] == 0);
   }
+}
+
+TEST_CASE("blocks of a cooperative launch wait for each other", "[emulator]") {
+  Memory<float> value({1, 0, 0, 0}), next(std::vector<float>(4));
+  LAUNCH_TOGETHER(device(), rounds_of_a_grid, 4, 64, 0, value.at(), next.at(), 3);
+  CHECK(value.fetch() == std::vector<float>{1, 3, 3, 1});  // binomial coefficients
+  CHECK_THROWS_AS(LAUNCH_TOGETHER(device(), rounds_of_a_grid, 5, 64, 0, value.at(), next.at(), 3),
+                  emulator::Error);
+  CHECK_THROWS_AS(LAUNCH(device(), rounds_of_a_grid, 4, 64, 0, value.at(), next.at(), 1), emulator::Error);
 }
 
 TEST_CASE("grids and blocks have three dimensions, and atomics count every thread", "[emulator]") {
