@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
 /// All of it in one launch for what fits on the chip: x is read once.
 template <class T>
-__global__ void __launch_bounds__(kOnChipThreads)
+__global__ void __launch_bounds__(kOnChipThreads, 1)
     batch_norm_on_chip(BatchNormForward<T> call, OnChip plan, PartSums* parts) {
   constexpr int P = Pack<T>::size;
   DYNAMIC_SHARED(T, chip);

@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 
 /// All of it in one launch for what fits on the chip: x and dy are read once, and stay as x and dy'.
 template <class T, Mask mask>
-__global__ void __launch_bounds__(kOnChipThreads)
+__global__ void __launch_bounds__(kOnChipThreads, 1)
     batch_norm_backward_on_chip(BatchNormBackward<T> call, OnChip plan, float2* parts) {
   constexpr int P = Pack<T>::size;
   DYNAMIC_SHARED(T, chip);

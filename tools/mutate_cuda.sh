@@ -4,7 +4,7 @@
 #   tools/mutate_cuda.sh fixed                 six mutants, as CI runs them
 #   tools/mutate_cuda.sh kernels/x.cu...       each barrier, warp mask and bound of these files in turn
 # Works in place, on committed files only, and puts each back, also when interrupted. PRESETS: which builds, in which
-# order. RUN: what compiling and testing are prefixed with, e.g. RUN='nice -n 10'.
+# order. FIRST, LAST: which mutants of the list, from 1.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 saved=$(mktemp -d)
@@ -13,7 +13,7 @@ restore() { [ -z "$broken" ] || cp "$saved/original" "$broken"; broken=; }
 trap 'restore; rm -rf "$saved"' EXIT
 trap 'exit 130' INT TERM
 
-build() { (cmake --preset "$1" && ${RUN:-} cmake --build --preset "$1" --target cuda_tests) >"$saved/build.log" 2>&1; }
+build() { (cmake --preset "$1" && cmake --build --preset "$1" --target cuda_tests) >"$saved/build.log" 2>&1; }
 
 # kill_mutant FILE LINE REPLACEMENT TAG -> sets killer: what noticed, or nothing
 kill_mutant() {
@@ -24,7 +24,7 @@ kill_mutant() {
   TEXT=$text awk -v n="$line" 'NR == n {print ENVIRON["TEXT"]; next} {print}' "$saved/original" >"$file"
   for preset in $presets; do
     if ! build "$preset"; then killer=compiler; break; fi  # no mutant: it never ran
-    if ! TSAN_OPTIONS=halt_on_error=1 ${RUN:-} timeout 300 "build/$preset/tests/cuda/cuda_tests" "$tag" -a >"$saved/run.log" 2>&1; then
+    if ! TSAN_OPTIONS=halt_on_error=1 timeout 300 "build/$preset/tests/cuda/cuda_tests" "$tag" -a >"$saved/run.log" 2>&1; then
       killer=${preset#emulate}
       killer=${killer#-}
       killer=${killer:-plain}
@@ -34,8 +34,10 @@ kill_mutant() {
   restore
 }
 
-survivors=0 refused=0 count=0
+survivors=0 refused=0 count=0 number=0
 try() {  # file line replacement tag
+  number=$((number + 1))
+  [ $number -ge ${FIRST:-1} ] && [ $number -le ${LAST:-$number} ] || return 0
   kill_mutant "$@"
   count=$((count + 1))
   case $killer in
@@ -57,7 +59,7 @@ change() {
 # Tests that fail anyway kill nothing.
 healthy() {
   for preset in $presets; do
-    build "$preset" && ${RUN:-} "build/$preset/tests/cuda/cuda_tests" "$1" >"$saved/run.log" 2>&1 ||
+    build "$preset" && "build/$preset/tests/cuda/cuda_tests" "$1" >"$saved/run.log" 2>&1 ||
       { echo "$preset fails without a mutant too:" >&2; tail -5 "$saved/build.log" "$saved/run.log" >&2; exit 2; }
   done
 }
