@@ -62,7 +62,6 @@ class Context {
   /// Throws while a graph is captured: `what` ("a plan would be made") is to happen before.
   void refuse_during_capture(const std::string& what);
 
-
   /// A zero on the device, for kernels whose blocks count themselves; they leave it zero.
   unsigned* ticket() const { return ticket_; }
 
