@@ -19,8 +19,8 @@ struct OnChip {
   int rounds;         // a block takes its parts in
   int resident;       // groups on the chip at a time; 0: not even one fits
   int kept;
-  int slots;     // packs of a block for each kept row of a group
-  size_t bytes;  // of dynamic shared memory
+  int64_t slots;  // packs of a block for each kept row of a group
+  size_t bytes;   // of dynamic shared memory
 
   OnChip(const Tiles& two_passes, int groups, int channels, int kept, const DeviceInfo& device)
       : part_rows(two_passes.part_rows),
@@ -35,8 +35,8 @@ struct OnChip {
     const int at_once = ty / part_ty, full = static_cast<int>(divide_up(parts, at_once));
     rounds = static_cast<int>(divide_up(full, std::clamp(device.processors / tiles, 1, full)));
     splits = static_cast<int>(divide_up(full, rounds));
-    slots = rounds * (part_rows / part_ty) * kOnChipThreads;
-    const size_t of_group = size_t(kept) * slots * 16 + 2 * sizeof(float) * size_t(tx) * P;
+    slots = int64_t{rounds} * (part_rows / part_ty) * kOnChipThreads;
+    const size_t of_group = size_t(kept) * size_t(slots) * 16 + 2 * sizeof(float) * size_t(tx) * P;
     // The sums' tree lies in shared memory as well, and dynamic memory starts at a multiple of 1024 bytes.
     const size_t taken = 2 * sizeof(float) * size_t(P) * kOnChipThreads + 1024;
     const size_t room = device.shared > taken ? device.shared - taken : 0;

@@ -66,10 +66,12 @@ TEMPLATE_TEST_CASE("a batch norm read once has the bits of two passes on CUDA", 
                    bf16) {
   struct {
     int groups, rows, channels;
-  } const shapes[] = {{1, 2, 8}, {2, 37, 24}, {3, 5, 72}, {2, 1100, 16}, {1, 3137, 32}, {2, 150, 256}};
+  } const shapes[] = {{1, 2, 8},     {2, 37, 24},   {3, 5, 72},   {1, 1100, 8},
+                      {2, 1100, 16}, {1, 3137, 32}, {2, 150, 256}};
   for (const auto [groups, rows, channels] : shapes)
     for (const bool residual : {false, true}) {
-      if (!affordable(int64_t{groups} * rows * channels)) continue;
+      if (channels > 8 && !affordable(int64_t{groups} * rows * channels))
+        continue;  // 1100: several blocks wait
       INFO(groups << " groups of " << rows << " rows and " << channels << " channels, residual " << residual);
       Layer<TestType> once(groups, rows, channels, Affine::yes, Relu::yes,
                            residual ? Residual::yes : Residual::no);
