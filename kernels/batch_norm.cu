@@ -81,8 +81,8 @@ __device__ __forceinline__ float2 finish(const BatchNormForward<T>& call, int g,
 
 /// One warp per channel; groups one after the other, as the running statistics want it.
 template <class T>
-__global__ void __launch_bounds__(128) batch_norm_finalize(const PartSums* __restrict__ sums, int parts,
-                                                           int part_rows, BatchNormForward<T> call) {
+__global__ void __launch_bounds__(128, 4) batch_norm_finalize(const PartSums* __restrict__ sums, int parts,
+                                                              int part_rows, BatchNormForward<T> call) {
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
   if (c >= call.channels) return;  // whole warps
   for (int g = 0; g < call.groups; ++g) finish(call, g, c, sums, parts, part_rows, true);

@@ -95,7 +95,7 @@ __device__ __forceinline__ float2 finish(const BatchNormBackward<T>& call, int g
 
 /// One warp per channel.
 template <class T>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 4)
     batch_norm_backward_finalize(const float2* __restrict__ sums, int parts, BatchNormBackward<T> call,
                                  float2* means) {
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
