@@ -2,6 +2,7 @@
 // Shapes and losses over pairs of rows, for tests of the schedules that walk row by row.
 #include "kernels/cosine_loss.h"
 #include "tests/cases.h"
+#include "tests/compare.h"
 #include "tests/cuda/mirror.h"
 #include "tests/reference/rows.h"
 
