@@ -38,6 +38,24 @@ inline const std::vector<ConvCase>& conv_cases() {
   return cases;
 }
 
+/// ResNet-50 at 224 x 224, 32 images: what one of 8 GPUs gets of a batch of 256 (SimSiam appendix A). Only
+/// benchmarks read these tables: a test of them would take minutes.
+inline const std::vector<ConvCase>& resnet50_conv_cases() {
+  static const std::vector<ConvCase> cases = {
+      {"resnet50 stem", {32, 224, 224, 3, 64, 7, 2, 3}, true},
+      {"resnet50 layer1 reduce", {32, 56, 56, 256, 64, 1, 1, 0}, true},
+      {"resnet50 layer1", {32, 56, 56, 64, 64, 3, 1, 1}, true},
+      {"resnet50 layer1 expand", {32, 56, 56, 64, 256, 1, 1, 0}, true},
+      {"resnet50 layer2 down", {32, 56, 56, 128, 128, 3, 2, 1}, true},
+      {"resnet50 layer2 shortcut", {32, 56, 56, 256, 512, 1, 2, 0}, true},
+      {"resnet50 layer2", {32, 28, 28, 128, 128, 3, 1, 1}, true},
+      {"resnet50 layer3", {32, 14, 14, 256, 256, 3, 1, 1}, true},
+      {"resnet50 layer4", {32, 7, 7, 512, 512, 3, 1, 1}, true},
+      {"resnet50 layer4 expand", {32, 7, 7, 512, 2048, 1, 1, 0}, true},
+  };
+  return cases;
+}
+
 /// Activations as matrices: batch norm, cosine loss, pooling over rows.
 struct MatrixCase {
   const char* name;
@@ -63,6 +81,15 @@ inline const std::vector<MatrixCase>& matrix_cases() {
   return cases;
 }
 
+inline const std::vector<MatrixCase>& resnet50_matrix_cases() {
+  static const std::vector<MatrixCase> cases = {
+      {"resnet50 stem", 401408, 64, true},       {"resnet50 layer1 out", 100352, 256, true},
+      {"resnet50 layer2", 25088, 128, true},     {"resnet50 layer3 out", 6272, 1024, true},
+      {"resnet50 layer4 out", 1568, 2048, true}, {"resnet50 head", 32, 2048, true},
+  };
+  return cases;
+}
+
 struct GemmCase {
   const char* name;
   int m, n, k;
@@ -79,6 +106,7 @@ inline const std::vector<GemmCase>& gemm_cases() {
       {"deep", 7, 19, 600},
       {"projector", 64, 2048, 512, true},
       {"predictor", 64, 512, 2048, true},
+      {"projector of a batch of 512", 512, 2048, 2048, true},
   };
   return cases;
 }
@@ -118,6 +146,22 @@ inline const std::vector<AugmentCase>& augment_cases() {
       {"cifar evaluation batch", 1, 512, 32, 32, 3, 32, 32, 3, "cifar", true},
       {"fashion", 2, 256, 28, 28, 1, 28, 28, 1, "grey", true},
       {"imagenet", 2, 32, 256, 256, 3, 224, 224, 3, "imagenet", true},
+  };
+  return cases;
+}
+
+/// The k best of each of `rows` rows of `count` values: similarities to a part of a bank.
+struct TopKCase {
+  const char* name;
+  int rows, count, k;
+  bool real = false;
+};
+
+inline const std::vector<TopKCase>& topk_cases() {
+  static const std::vector<TopKCase> cases = {
+      {"fewer than k", 3, 5, 8},
+      {"odd", 7, 1001, 5},
+      {"nearest neighbours of cifar", 256, 50000, 200, true},
   };
   return cases;
 }

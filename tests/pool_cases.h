@@ -11,6 +11,24 @@ struct PoolCase {
   reference::MaxPool shape;
 };
 
+/// For benchmarks: the only max pooling of ResNet-50 and of ResNet-18 at 224 x 224.
+inline const PoolCase kResnetStem = {"resnet stem, 32 images", {32, 112, 112, 64, 3, 2, 1}};
+
+/// The average over all pixels behind the last layer.
+struct AveragePoolCase {
+  const char* name;
+  int images, pixels, channels;
+  bool real = false;
+};
+inline const std::vector<AveragePoolCase>& average_pool_cases() {
+  static const std::vector<AveragePoolCase> cases = {
+      {"odd", 3, 35, 17},
+      {"resnet18 cifar", 512, 16, 512, true},
+      {"resnet50", 32, 49, 2048, true},
+  };
+  return cases;
+}
+
 inline const std::vector<PoolCase>& pool_cases() {
   static const std::vector<PoolCase> cases = {
       {"one pixel", {1, 1, 1, 1, 1, 1, 0}},         {"one window", {2, 2, 2, 3, 2, 2, 0}},

@@ -11,6 +11,7 @@
 #include "kernels/cpu_features.h"
 #include "kernels/winograd.h"
 #include "reference/conv2d.h"
+#include "tolerances.h"
 
 using namespace stopgrad;
 using namespace stopgrad::test;
@@ -76,15 +77,13 @@ void require_exact(const std::vector<T>& got, size_t most, const std::vector<T>&
   CHECK(same_bits(some, want_bits));
 }
 
-/// `growth`: how much larger than the terms of a direct sum the terms are that were really summed.
 template <class T>
-void require_close(const std::vector<T>& got, size_t most, double terms, double growth,
+void require_close(const std::vector<T>& got, size_t most, const Tolerance<T>& tolerance,
                    const std::function<double(size_t)>& element) {
   std::vector<T> some;
   std::vector<double> want;
   compare_at(got, most, element, some, want);
-  const double rms = 1 / 3.0;  // of products of two numbers uniform in [-1, 1)
-  check_close(some, want, tolerance_of_sequence<T>(terms, growth * rms));
+  check_close(some, want, tolerance);
 }
 
 /// All three results against the definition, bit for bit; dx and dw on top of what was there when
@@ -107,29 +106,17 @@ void check_whole_numbers(const ConvShape& s, cpu::Context& context, size_t most,
                         [&](size_t i) { return reference::conv_backward_weight(s, x, dy, i); });
 }
 
-int tiles(const ConvShape& s) { return s.images * ((s.height + 3) / 4) * ((s.width + 3) / 4); }
-
-/// The growth of Winograd's rounding errors. A result is a sum over 36 positions of products of two
-/// transformed numbers, weighted by a third matrix; per position, the sum goes over channels or tiles. In
-/// place of terms of size 1 stand terms of, per dimension, max over rows i of sqrt(sum over k (third[i, k]
-/// |first[k]| |second[k]|)^2) with Euclidean norms of the matrices' rows, for interpolation at 0, +-3/4,
-/// +-3/2 and infinity; there are two dimensions.
-constexpr double kGrowth = 5.13 * 5.13;        // third A^T, first G, second B^T
-constexpr double kWeightGrowth = 5.36 * 5.36;  // third G^T, first A, second B^T
-
 template <class T>
 void check_random(const ConvShape& s, cpu::Context& context, size_t most) {
   Problem<T> p = random_problem<T>(s);
   p.run(context);
   const auto x = doubles(p.x), w = doubles(p.w), dy = doubles(p.dy);
-  const bool winograd = std::is_same_v<T, float> && !context.exact() && cpu::winograd::suits(s);
-  const double taps = s.kernel * s.kernel, outputs = double(s.images) * s.out_height() * s.out_width();
-  const double growth = winograd ? kGrowth : 1, dw_growth = winograd ? kWeightGrowth : 1;
-  require_close<T>(p.y, most, winograd ? s.channels : taps * s.channels, growth,
-                   [&](size_t i) { return reference::conv_forward(s, x, w, i); });
-  require_close<T>(p.dx, most, winograd ? s.out_channels : taps * s.out_channels, growth,
+  const ConvTolerances<T> tolerances(s,
+                                     std::is_same_v<T, float> && !context.exact() && cpu::winograd::suits(s));
+  require_close<T>(p.y, most, tolerances.y, [&](size_t i) { return reference::conv_forward(s, x, w, i); });
+  require_close<T>(p.dx, most, tolerances.dx,
                    [&](size_t i) { return reference::conv_backward_input(s, dy, w, i); });
-  require_close<Acc<T>>(p.dw, most, winograd ? tiles(s) : outputs, dw_growth,
+  require_close<Acc<T>>(p.dw, most, tolerances.dw,
                         [&](size_t i) { return reference::conv_backward_weight(s, x, dy, i); });
 }
 
@@ -194,12 +181,13 @@ TEST_CASE("Winograd's convolution agrees with the definition on every kind of bo
     cpu::winograd::run(ConvBackwardInput<float>{s, p.dy.data(), p.w.data(), p.dx.data(), true}, context);
     cpu::winograd::run(ConvBackwardWeight<float>{s, p.x.data(), p.dy.data(), p.dw.data(), true}, context);
     const auto x = doubles(p.x), w = doubles(p.w), dy = doubles(p.dy);
-    require_close<float>(p.y, kMost, s.channels, kGrowth,
+    const ConvTolerances<float> tolerances(s, true);
+    require_close<float>(p.y, kMost, tolerances.y,
                          [&](size_t i) { return reference::conv_forward(s, x, w, i); });
-    require_close<float>(p.dx, kMost, s.out_channels, kGrowth, [&](size_t i) {
+    require_close<float>(p.dx, kMost, tolerances.dx, [&](size_t i) {
       return dx_before[i] + reference::conv_backward_input(s, dy, w, i);
     });
-    require_close<float>(p.dw, kMost, tiles(s), kWeightGrowth, [&](size_t i) {
+    require_close<float>(p.dw, kMost, tolerances.dw, [&](size_t i) {
       return dw_before[i] + reference::conv_backward_weight(s, x, dy, i);
     });
   }

@@ -2,6 +2,7 @@
 // every row is compared.
 #include "kernels/batch_norm.h"
 
+#include "bench/kernels/baseline.h"
 #include "bench/kernels/registry.h"
 #include "tests/tolerances.h"
 
@@ -243,8 +244,9 @@ void add(Registry& registry) {
     for (const Shape& s :
          {Shape{1, c.rows, c.channels, false, false}, Shape{1, c.rows, c.channels, true, false},
           Shape{1, c.rows, c.channels, true, true}}) {
-      registry.add<T>(Forward<T>{s}, quick && s.relu && !s.residual);
-      registry.add<T>(Backward<T>{s}, quick && s.relu && !s.residual);
+      const bool usual = quick && s.relu && !s.residual;
+      registry.add<T>(Forward<T>{s}, usual, Limit::copy, &library_batch_norm<T, BatchNormForward>);
+      registry.add<T>(Backward<T>{s}, usual, Limit::copy, &library_batch_norm<T, BatchNormBackward>);
       registry.add<T>(Inference<T>{s}, false);
     }
     if (c.real) {  // both views of a batch in one call

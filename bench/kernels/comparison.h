@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 
 #include "tests/numbers.h"
 
@@ -10,26 +11,37 @@ namespace stopgrad::bench {
 
 class Comparison {
  public:
+  Comparison() = default;
+  /// Looks at these outputs alone: a library need not leave the others.
+  explicit Comparison(std::vector<std::string_view> only) : only_(std::move(only)) {}
+
   /// got[i] against want(i) for i = 0, step, 2 step, ...
   template <class T, class F>
   void close(const char* output, const T* got, int64_t count, F want, const test::Tolerance<T>& tolerance,
              int64_t step = 1) {
+    if (!looks_at(output)) return;
     for (int64_t i = 0; i < count; i += step) {
-      const double wanted = want(i), real = test::to_double(got[i]);
-      const double share = std::abs(real - wanted) / tolerance.at(wanted);
-      if (!(share <= 1)) wrong(output, i, real, wanted, share);
-      else worst_ = std::max(worst_, share);
+      const double wanted = want(i);
+      within(output, i, test::to_double(got[i]), wanted, tolerance.at(wanted));
     }
+  }
+  /// One element, with a tolerance of its own.
+  void within(const char* output, int64_t i, double got, double want, double tolerance) {
+    const double share = std::abs(got - want) / tolerance;
+    if (!(share <= 1)) wrong(output, i, got, want, share);
+    else worst_ = std::max(worst_, share);
   }
   /// got[i] is the very number want(i).
   template <class T, class F>
   void equal(const char* output, const T* got, int64_t count, F want, int64_t step = 1) {
+    if (!looks_at(output)) return;
     for (int64_t i = 0; i < count; i += step)
       if (!(test::to_double(got[i]) == want(i))) wrong(output, i, test::to_double(got[i]), want(i), INFINITY);
   }
   /// For large outputs of which only a sample is compared: no element was left unwritten.
   template <class T>
   void written(const char* output, const T* got, int64_t count) {
+    if (!looks_at(output)) return;
     for (int64_t i = 0; i < count; ++i)
       if (std::isnan(test::to_double(got[i]))) return wrong(output, i, NAN, NAN, INFINITY);
   }
@@ -49,6 +61,11 @@ class Comparison {
                      want, share));
   }
 
+  bool looks_at(const char* output) const {
+    return only_.empty() || std::find(only_.begin(), only_.end(), output) != only_.end();
+  }
+
+  std::vector<std::string_view> only_;
   std::string why_;
   double worst_ = 0;
 };

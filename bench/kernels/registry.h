@@ -2,6 +2,7 @@
 // All benchmarks: every call over the shapes of tests/cases.h, on every device, in float and bf16.
 #include "bench/kernels/subject.h"
 #include "tests/cases.h"
+#include "tests/pool_cases.h"
 
 namespace stopgrad::bench {
 
@@ -25,11 +26,15 @@ class Registry {
   /// The tables of tests/cases.h.
   Registry();
 
-  std::vector<test::MatrixCase> matrices;
+  std::vector<test::MatrixCase> matrices;  // activations
+  std::vector<test::MatrixCase> heads;     // those of them that a loss may see
   std::vector<test::ConvCase> convolutions;
   std::vector<test::GemmCase> gemms;
   std::vector<test::FlatCase> flat;
   std::vector<test::AugmentCase> augmentations;
+  std::vector<test::PoolCase> pools;
+  std::vector<test::AveragePoolCase> average_pools;
+  std::vector<test::TopKCase> topk;
   std::vector<Entry> entries;
 
   /// Case: see SubjectOf, with op() and shape() for its name.
@@ -48,5 +53,13 @@ void add_batch_norm(Registry&);
 void add_cosine_loss(Registry&);
 void add_augment(Registry&);
 void add_sgd(Registry&);
+void add_conv2d(Registry&);
+void add_gemm(Registry&);
+void add_pool(Registry&);
+void add_elementwise(Registry&);
+void add_normalize(Registry&);
+void add_softmax_loss(Registry&);
+void add_topk(Registry&);
+void add_reduce(Registry&);
 
 }  // namespace stopgrad::bench
