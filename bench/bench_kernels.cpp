@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <CLI/CLI.hpp>
+#include <fstream>
 #include <regex>
 
 #include "bench/kernels/session.h"
@@ -16,23 +17,35 @@ using namespace stopgrad::bench;
 
 namespace {
 
-constexpr const char* kHelp = R"(
-Every call of kernels/, compared first and timed then: median and spread, GB/s as a share of the copy bandwidth
-measured in the same run, convolutions and products as a share of the matmul rate, and the library beside it.
-Without a filter a small set of layers runs, in one to two minutes; --benchmark_filter=all runs everything.
+#if defined(STOPGRAD_EMULATE)
+constexpr bool kEmulated = true;
+#else
+constexpr bool kEmulated = false;
+#endif
 
-  bench_kernels                                            the small set
-  bench_kernels --benchmark_filter='batch_norm.*/f32/'     every shape of batch norm in float32
-  bench_kernels --benchmark_list_tests                     all names
-  bench_kernels --benchmark_out=new.json --benchmark_out_format=json
-Other options of Google Benchmark (--benchmark_repetitions, --benchmark_enable_random_interleaving,
---benchmark_context ...) work as everywhere. Exit codes: 0 all agreed, 1 a kernel was wrong, 2 wrong options.)";
+constexpr const char* kHelp = R"(Every call of kernels/: compared with its reference first, and timed then.
+Median and spread; GB/s as a share of the copy bandwidth measured in the same run; convolutions and products as a
+share of the matmul rate; the library beside it. Without a filter a small set of layers runs, in about two minutes.
+
+  bench_kernels                                          the small set
+  bench_kernels --benchmark_filter='batch_norm.*/bf16/'  every shape of one call; =all: everything
+  bench_kernels --shape rows=4096,channels=256           your own shape, for the calls that have these sizes
+  bench_kernels --benchmark_out=now.json --benchmark_out_format=json --roofline roofline.svg
+  bench_kernels --compare before.json                    and what moved since then beyond the noise
+  bench_kernels --benchmark_list_tests=true --benchmark_filter=all
+
+Google Benchmark's other options (--benchmark_repetitions, --benchmark_enable_random_interleaving,
+--benchmark_context, --benchmark_format=json ...) work as they do everywhere.
+Exit codes: 0 everything agreed, 1 a kernel is wrong, 2 wrong options, 4 --compare unreadable, 8 no such device,
+9 --roofline not written.
+)";
 
 struct Options {
-  std::string filter, device = "best", min_time = "0.2";
+  std::string filter, device = "best", shape, compare, roofline;
   bool list = false;
   int threads = 0;
   Patience patience;
+  bool json = false, out = false;  // --benchmark_format=json, --benchmark_out
 };
 
 /// JSON under the names that --benchmark_list_tests shows, without how often Google Benchmark called them.
@@ -45,59 +58,131 @@ class PlainNames : public benchmark::JSONReporter {
   }
 };
 
-/// The table prints its rows itself, when a benchmark is done.
-class Quiet : public benchmark::BenchmarkReporter {
+/// For the table, whose rows appear as soon as they are measured.
+class Silent : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>&) override {}
 };
 
-bool chosen(const Entry& entry, const std::string& name, const Options& options) {
-  if (options.filter.empty()) return entry.quick;
-  if (options.filter == "all") return true;
-  const bool negative = options.filter[0] == '-';
-  return std::regex_search(name, std::regex(options.filter.substr(negative))) != negative;
+void say(const std::string& text) {
+  fmt::print("{}", text);
+  std::fflush(stdout);
 }
 
-int run(const Options& options, const Device& device, const char* device_name, bool json, bool out) {
-  const Registry registry;
+/// On the emulated device a large layer takes minutes: without a filter, the largest small shape of each
+/// call.
+bool small_enough(const Registry& registry, const Entry& entry) {
+  constexpr size_t kMost = 48 << 10;
+  for (const Entry& other : registry.entries)
+    if (other.op == entry.op && other.type == entry.type && other.bytes <= kMost && other.bytes > entry.bytes)
+      return false;
+  return entry.bytes <= kMost;
+}
+
+std::vector<const Entry*> chosen(const Registry& registry, const Options& options, const char* device) {
+  const bool negative = options.filter.starts_with("-");
+  std::regex wanted;
+  try {
+    wanted = options.filter == "all" ? "." : options.filter.substr(negative);
+  } catch (const std::regex_error&) {
+    fail(Exit::usage, "--benchmark_filter={}: not a regular expression", options.filter);
+  }
   std::vector<const Entry*> entries;
-  for (const Entry& entry : registry.entries)
-    if (chosen(entry, entry.name(device_name), options)) entries.push_back(&entry);
+  for (const Entry& entry : registry.entries) {
+    bool take = entry.quick || !options.shape.empty();
+    if (kEmulated && options.shape.empty() && std::string_view(device) == "cuda")
+      take = small_enough(registry, entry);
+    if (!options.filter.empty()) take = std::regex_search(entry.name(device), wanted) != negative;
+    if (take) entries.push_back(&entry);
+  }
+  if (entries.empty())
+    fail(Exit::usage,
+         "no benchmark matches '{}'; --benchmark_list_tests=true --benchmark_filter=all names them all",
+         options.filter);
+  return entries;
+}
+
+int measure_all(const Options& options, const Device& device, const char* device_name,
+                const std::string& machine) {
+  const Registry registry = options.shape.empty() ? Registry() : Registry(parse_sizes(options.shape));
+  const std::vector<const Entry*> entries = chosen(registry, options, device_name);
   if (options.list) {
     for (const Entry* entry : entries) fmt::print("{}\n", entry->name(device_name));
     return 0;
   }
-  if (entries.empty())
-    fail(Exit::usage, "no benchmark matches '{}'; --benchmark_list_tests --benchmark_filter=all names all",
-         options.filter);
   const Ceilings ceilings = measure_ceilings(device);
-  if (!json) print_header(ceilings);
+  if (!options.json) say(machine + "\n" + table_header(ceilings));
+  benchmark::AddCustomContext("device", machine);
   benchmark::AddCustomContext("copy_bytes_per_second", fmt::format("{:.6g}", ceilings.copy));
   benchmark::AddCustomContext("matmul_f32_per_second", fmt::format("{:.6g}", ceilings.matmul_f32));
   benchmark::AddCustomContext("matmul_bf16_per_second", fmt::format("{:.6g}", ceilings.matmul_bf16));
+
+  std::vector<Result> results;
   int wrong = 0;
+  const auto body = [&](const Entry& entry, benchmark::State& state) {
+    const Outcome outcome = run_one(entry, device, device_name, ceilings, options.patience);
+    if (!options.json) say(table_row(entry, outcome));
+    if (outcome.result) results.push_back(*outcome.result);
+    else ++wrong, state.SkipWithError(outcome.wrong.c_str());
+    for (auto _ : state) put(results.back(), state);
+  };
   for (const Entry* entry : entries)
     benchmark::RegisterBenchmark(entry->name(device_name).c_str(),
-                                 [&, entry](benchmark::State& state) {
-                                   const Outcome outcome =
-                                       run_one(*entry, device, device_name, ceilings, options.patience);
-                                   if (!json) print_row(*entry, device_name, outcome);
-                                   for (auto _ : state)
-                                     if (outcome.result) put(*outcome.result, state);
-                                     else state.SkipWithError(outcome.wrong.c_str()), ++wrong;
-                                 })
+                                 [&body, entry](benchmark::State& state) { body(*entry, state); })
         ->UseManualTime()
         ->Iterations(1)
         ->Unit(benchmark::kMicrosecond);
-  Quiet quiet;
+  Silent silent;
   PlainNames display, file;
-  benchmark::BenchmarkReporter* const shown =
-      json ? static_cast<benchmark::BenchmarkReporter*>(&display) : &quiet;
-  benchmark::RunSpecifiedBenchmarks(shown, out ? &file : nullptr, "all");
+  benchmark::BenchmarkReporter& shown =
+      options.json ? static_cast<benchmark::BenchmarkReporter&>(display) : silent;
+  benchmark::RunSpecifiedBenchmarks(&shown, options.out ? &file : nullptr, "all");
+
+  if (!options.compare.empty())
+    fmt::print(options.json ? stderr : stdout, "{}", compare(results, ceilings, options.compare));
+  if (!options.roofline.empty()) {
+    std::ofstream svg(options.roofline);
+    svg << roofline(results, ceilings, "Kernels under their roofs: " + machine);
+    if (!svg.flush()) fail(Exit::write, "--roofline {}: cannot be written", options.roofline);
+  }
   if (wrong > 0)
     fmt::print(stderr, "bench_kernels: {} of {} kernels are wrong and have no time\n", wrong, entries.size());
-  return wrong > 0;
+  return wrong > 0 ? static_cast<int>(Exit::failed) : 0;
+}
+
+/// Model of the processor, as Linux names it.
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "processor";
+}
+
+int run(const Options& options) {
+  cpu::Context cpu(options.threads);
+#if defined(STOPGRAD_CUDA)
+  std::string why;
+  const bool available = cuda::available(&why);
+  if (options.device == "cuda" || (options.device == "best" && available)) {
+    if (!available) fail(Exit::device, "--device cuda: {}", why);
+    cuda::Context cuda;
+    if (kEmulated)
+      fmt::print(
+          stderr,
+          "*** EMULATED DEVICE: kernels run thread for thread on the CPU. Comparisons hold, times mean "
+          "NOTHING. ***\n");
+    const cuda::DeviceInfo& info = cuda.info();
+    return measure_all(
+        options, {nullptr, &cuda}, "cuda",
+        fmt::format("{}, sm_{}{}, {} SMs", info.name, info.major, info.minor, info.processors));
+  }
+#else
+  if (options.device == "cuda")
+    fail(Exit::device, "--device cuda: this build is for the CPU; configure with --preset cuda");
+#endif
+  return measure_all(options, {&cpu, nullptr}, "cpu",
+                     fmt::format("{}, {} threads", processor(), cpu.threads()));
 }
 
 }  // namespace
@@ -105,30 +190,42 @@ int run(const Options& options, const Device& device, const char* device_name, b
 int main(int argc, char** argv) {
   CLI::App app(kHelp, "bench_kernels");
   Options options;
+  std::string list = "false";
   app.allow_extras();
-  app.add_option("--benchmark_filter", options.filter,
-                 "regular expression over names; all; -expression for the rest");
-  app.add_flag("--benchmark_list_tests{true}", options.list, "print the names and end");
-  app.add_option("--benchmark_min_time", options.min_time, "seconds per call at least (0.2)");
-  app.add_option("--max_time", options.patience.most, "seconds per call at most");
-  app.add_option("--threads", options.threads, "of the CPU schedules; 0: all processors");
-  CLI11_PARSE(app, argc, argv);
-  std::vector<std::string> rest = app.remaining();
-  bool json = false, out = false;
-  for (const std::string& option : rest) {
-    json |= option == "--benchmark_format=json";
-    out |= option.starts_with("--benchmark_out=");
+  app.add_option("--benchmark_filter", options.filter, "regular expression; -expression: the others");
+  app.add_option("--benchmark_list_tests", list, "true: print names and end")
+      ->expected(0, 1)
+      ->default_str("true");
+  app.add_option("--benchmark_min_time", options.patience.least, "seconds per call at least (0.2)")
+      ->check(CLI::Range(0.0, 3600.0));
+  app.add_option("--max_time", options.patience.most, "seconds per call at most (1)")
+      ->check(CLI::Range(0.0, 3600.0));
+  app.add_option("--device", options.device, "cpu, cuda, or best: cuda where there is one")
+      ->check(CLI::IsMember({"cpu", "cuda", "best"}));
+  app.add_option("--threads", options.threads, "of the CPU schedules; 0: all processors")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--shape", options.shape, "sizes by name, see above");
+  app.add_option("--compare", options.compare, "JSON of an earlier run");
+  app.add_option("--roofline", options.roofline, "where to draw the roofline, as SVG");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : static_cast<int>(Exit::usage);
   }
+  options.list = list != "false";
+  options.patience.most = std::max(options.patience.most, options.patience.least);
+  std::vector<std::string> rest = app.remaining();
   std::vector<char*> arguments = {argv[0]};
-  for (std::string& option : rest) arguments.push_back(option.data());
+  for (std::string& option : rest) {
+    options.json |= option == "--benchmark_format=json";
+    options.out |= option.starts_with("--benchmark_out=");
+    arguments.push_back(option.data());
+  }
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return static_cast<int>(Exit::usage);
   try {
-    options.patience.least = std::stod(options.min_time);
-    options.patience.most = std::max(options.patience.most, options.patience.least);
-    cpu::Context context(options.threads);
-    return run(options, {&context, nullptr}, "cpu", json, out);
+    return run(options);
   } catch (const Error& e) {
     fmt::print(stderr, "bench_kernels: {}\n", e.what());
     return static_cast<int>(e.code());

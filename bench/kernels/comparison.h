@@ -15,6 +15,13 @@ class Comparison {
   /// Looks at these outputs alone: a library need not leave the others.
   explicit Comparison(std::vector<std::string_view> only) : only_(std::move(only)) {}
 
+  /// For a sum whose terms ours adds in a tree and a library perhaps one after the other: then as
+  /// test::tolerance_of_sequence has it.
+  template <class T>
+  test::Tolerance<T> sum(const test::Tolerance<T>& tree) const {
+    return only_.empty() ? tree : test::Tolerance<T>{tree.length * tree.length, tree.scale / 4};
+  }
+
   /// got[i] against want(i) for i = 0, step, 2 step, ...
   template <class T, class F>
   void close(const char* output, const T* got, int64_t count, F want, const test::Tolerance<T>& tolerance,

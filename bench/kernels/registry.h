@@ -1,5 +1,6 @@
 #pragma once
 // All benchmarks: every call over the shapes of tests/cases.h, on every device, in float and bf16.
+#include "bench/kernels/shape.h"
 #include "bench/kernels/subject.h"
 #include "tests/cases.h"
 #include "tests/pool_cases.h"
@@ -12,6 +13,7 @@ enum class Limit { copy, matmul };
 struct Entry {
   std::string op, type, shape;  // "batch_norm_fwd", "bf16", "r65536_c64"
   bool quick;                   // part of the run without a filter
+  size_t bytes;                 // of its tensors
   Limit limit;
   std::function<std::unique_ptr<Subject>(const Device&)> make;
 
@@ -25,6 +27,8 @@ class Registry {
  public:
   /// The tables of tests/cases.h.
   Registry();
+  /// The calls that have these sizes, in this shape alone. Error(Exit::usage) when there are none.
+  explicit Registry(const Sizes& sizes);
 
   std::vector<test::MatrixCase> matrices;  // activations
   std::vector<test::MatrixCase> heads;     // those of them that a loss may see
@@ -41,11 +45,16 @@ class Registry {
   template <class T, class Case>
   void add(const Case& one, bool quick, Limit limit = Limit::copy,
            BaselineOf<typename SubjectOf<Case>::Call> baseline = nullptr) {
-    entries.push_back({one.op(), std::is_same_v<T, bf16> ? "bf16" : "f32", one.shape(), quick, limit,
-                       [one, baseline](const Device& device) -> std::unique_ptr<Subject> {
+    Arena sizes(nullptr);
+    one.make(sizes);
+    entries.push_back({one.op(), std::is_same_v<T, bf16> ? "bf16" : "f32", one.shape(), quick, sizes.bytes(),
+                       limit, [one, baseline](const Device& device) -> std::unique_ptr<Subject> {
                          return std::make_unique<SubjectOf<Case>>(device, one, baseline);
                        }});
   }
+
+ private:
+  void add_all();
 };
 
 // One function per file of this folder.

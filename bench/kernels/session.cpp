@@ -1,5 +1,7 @@
 #include "bench/kernels/session.h"
 
+#include "kernels/profile.h"
+
 namespace stopgrad::bench {
 namespace {
 
@@ -18,7 +20,10 @@ std::string rate(const Result& r) {
 Outcome run_one(const Entry& entry, const Device& device, const char* device_name, const Ceilings& ceilings,
                 const Patience& patience) {
   const std::unique_ptr<Subject> subject = entry.make(device);
-  const Comparison ours = subject->check();
+  const Comparison ours = [&] {
+    const ProfileRange range("bench_kernels");  // one launch, for profilers
+    return subject->check();
+  }();
   if (!ours.why().empty()) return {std::nullopt, ours.why()};
   std::string baseline = subject->baseline();
   bool with_baseline = !baseline.empty();
@@ -29,9 +34,8 @@ Outcome run_one(const Entry& entry, const Device& device, const char* device_nam
       baseline += " disagrees: " + theirs.why();
     }
   }
-  Result r{entry.name(device_name), entry.op, device_name, entry.type,    entry.shape, entry.limit, {},
-           subject->copies(),       {},       baseline,    ceilings.copy, ours.worst()};
-  r.work = subject->work();
+  Result r{entry.name(device_name), entry.type, entry.limit, subject->work(), ceilings.copy, ours.worst(),
+           subject->copies(),       baseline,   {}};
   if (entry.limit == Limit::matmul)
     r.ceiling = entry.type == "bf16" ? ceilings.matmul_bf16 : ceilings.matmul_f32;
   r.measured = measure(*subject, device, patience, with_baseline);
@@ -45,7 +49,7 @@ void put(const Result& r, benchmark::State& state) {
   state.counters["high_us"] = m.ours.high * 1e6;
   state.counters["spread"] = m.ours.spread();
   state.counters["samples"] = double(m.ours.samples);
-  state.counters["buffers"] = double(r.copies);
+  state.counters["buffers"] = double(r.buffers);
   if (m.warm > 0) state.counters["warm_us"] = m.warm * 1e6;
   state.counters["bytes"] = r.work.bytes;
   state.counters["operations"] = r.work.operations;
@@ -54,36 +58,31 @@ void put(const Result& r, benchmark::State& state) {
   if (m.baseline.samples > 0) {
     state.counters["baseline_us"] = m.baseline.median * 1e6;
     state.counters["baseline_spread"] = m.baseline.spread();
-    state.counters["speedup"] = r.ratio();
+    state.counters["speedup"] = r.speedup();
   }
   state.SetLabel(r.baseline);
 }
 
-void print_header(const Ceilings& ceilings) {
-  fmt::print("measured here: copy {:.1f} GB/s, matmul {:.1f} GFLOP/s in float32", ceilings.copy * 1e-9,
-             ceilings.matmul_f32 * 1e-9);
-  if (ceilings.matmul_bf16 > 0) fmt::print(", {:.1f} in bf16", ceilings.matmul_bf16 * 1e-9);
-  fmt::print("\n\n{:<22}{:<6}{:<24}{:>11}{:>8}{:>14}{:>8}  {:<7}{:>11}  {}\n", "call", "type", "shape",
-             "time", "spread", "rate", "share", "of", "warm", "against");
-  std::fflush(stdout);
+std::string table_header(const Ceilings& ceilings) {
+  std::string out = fmt::format("measured here: copy {:.1f} GB/s, matmul {:.1f} GFLOP/s in float32",
+                                ceilings.copy * 1e-9, ceilings.matmul_f32 * 1e-9);
+  if (ceilings.matmul_bf16 > 0) out += fmt::format(", {:.1f} in bf16", ceilings.matmul_bf16 * 1e-9);
+  return out + fmt::format("\n\n{:<24}{:<6}{:<36}{:>11}{:>9}{:>14}{:>8}  {:<7}{:>11}  {}\n", "call", "type",
+                           "shape", "time", "spread", "rate", "share", "of", "warm", "against");
 }
 
-void print_row(const Entry& entry, const char* device_name, const Outcome& outcome) {
-  (void)device_name;
-  fmt::print("{:<22}{:<6}{:<24}", entry.op, entry.type, entry.shape);
-  if (!outcome.result) {
-    fmt::print("  WRONG, no time: {}\n", outcome.wrong);
-  } else {
-    const Result& r = *outcome.result;
-    const Measurement& m = r.measured;
-    fmt::print("{:>11}{:>6.1f} %{:>14}{:>6.0f} %  {:<7}{:>11}", duration(m.ours.median),
-               100 * m.ours.spread(), rate(r), 100 * r.share(), r.limit == Limit::copy ? "copy" : "matmul",
-               m.warm > 0 ? duration(m.warm) : "");
-    if (m.baseline.samples > 0) fmt::print("  {:.2f}x {}", r.ratio(), r.baseline);
-    else if (!r.baseline.empty()) fmt::print("  {}", r.baseline);
-    fmt::print("\n");
-  }
-  std::fflush(stdout);
+std::string table_row(const Entry& entry, const Outcome& outcome) {
+  std::string out = fmt::format("{:<24}{:<6}{:<36}", entry.op, entry.type, entry.shape);
+  if (!outcome.result) return out + "  WRONG, no time: " + outcome.wrong + "\n";
+  const Result& r = *outcome.result;
+  const Measurement& m = r.measured;
+  const char* const of = r.limit == Limit::copy ? "copy" : "matmul";
+  const std::string share = r.ceiling > 0 ? fmt::format("{:.0f} %", 100 * r.share()) : "";
+  out += fmt::format("{:>11}{:>7.1f} %{:>14}{:>8}  {:<7}{:>11}", duration(m.ours.median),
+                     100 * m.ours.spread(), rate(r), share, of, m.warm > 0 ? duration(m.warm) : "");
+  if (m.baseline.samples > 0) out += fmt::format("  {:.2f}x {}", r.speedup(), r.baseline);
+  else if (!r.baseline.empty()) out += "  " + r.baseline;
+  return out + "\n";
 }
 
 }  // namespace stopgrad::bench

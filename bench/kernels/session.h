@@ -1,5 +1,5 @@
 #pragma once
-// One run of the program: what was chosen, what was measured, and how it is reported.
+// From a benchmark to what is reported of it.
 #include <benchmark/benchmark.h>
 
 #include <optional>
@@ -11,33 +11,42 @@
 namespace stopgrad::bench {
 
 struct Result {
-  std::string name, op, device, type, shape;
+  std::string name, type;
   Limit limit;
   Work work;
-  size_t copies;
-  Measurement measured;
-  std::string baseline;   // its name, or why its time is missing, or empty
   double ceiling;         // bytes or operations per second, as `limit` says
   double tolerance_used;  // largest share, of our results
+  size_t buffers;
+  std::string baseline;  // its name, or why it has no time, or empty
+  Measurement measured;
+
   double rate() const { return (limit == Limit::copy ? work.bytes : work.operations) / measured.ours.median; }
   double share() const { return rate() / ceiling; }
   /// How many times as long the baseline takes; 0 where there is none.
-  double ratio() const { return measured.baseline.median / measured.ours.median; }
+  double speedup() const { return measured.baseline.median / measured.ours.median; }
 };
 
-/// Compares and measures one benchmark; what a wrong kernel computed is the other alternative.
+/// A result, or what a wrong kernel computed: there is no time for one.
 struct Outcome {
   std::optional<Result> result;
   std::string wrong;
 };
+/// Compares a benchmark with its reference, and measures it when it agrees. device_name: "cpu" or "cuda".
 Outcome run_one(const Entry& entry, const Device& device, const char* device_name, const Ceilings& ceilings,
                 const Patience& patience);
 
-/// Counters and time of a result, for Google Benchmark's JSON.
+/// Time and counters for Google Benchmark's JSON.
 void put(const Result& result, benchmark::State& state);
 
-/// One line per kernel and shape.
-void print_header(const Ceilings& ceilings);
-void print_row(const Entry& entry, const char* device_name, const Outcome& outcome);
+// The table: one line per kernel and shape.
+std::string table_header(const Ceilings& ceilings);
+std::string table_row(const Entry& entry, const Outcome& outcome);
+
+/// What moved beyond the noise since a run whose JSON is `path`: the middle halves of both samples do not
+/// overlap. Error(Exit::data) when it cannot be read.
+std::string compare(const std::vector<Result>& results, const Ceilings& ceilings, const std::string& path);
+
+/// Operations per byte against operations per second, under the roofs measured in this run, as SVG.
+std::string roofline(const std::vector<Result>& results, const Ceilings& ceilings, const std::string& title);
 
 }  // namespace stopgrad::bench

@@ -1,0 +1,179 @@
+// The harness: what is wrong has no time, what is counted is right, noise is no change.
+#include <catch2/catch.hpp>
+
+#include <fstream>
+#include <set>
+
+#include "bench/kernels/session.h"
+#include "kernels/check.h"
+
+namespace stopgrad::bench {
+
+/// y = 2 x, by a kernel that can be told to fail.
+struct Doubling {
+  int count;
+  const float* x;
+  float* y;
+};
+enum class Fault { none, one_element, unwritten };
+Fault planted = Fault::none;
+
+void run(const Doubling& call, cpu::Context&) {
+  for (int i = 0; i < call.count - (planted == Fault::unwritten); ++i) call.y[i] = 2 * call.x[i];
+  if (planted == Fault::one_element) call.y[call.count / 2] += 1e-3f;
+}
+Work work_of(const Doubling& call) { return {8.0 * call.count, 1.0 * call.count}; }
+
+struct DoublingCase {
+  std::string op() const { return "doubling"; }
+  std::string shape() const { return "n1000"; }
+  Doubling make(Arena& a) const { return {1000, a.random<float>(1000, 1), a.output<float>(1000)}; }
+  void check(const Doubling& before, const Doubling& after, Comparison& c) const {
+    c.close(
+        "y", after.y, 1000, [&](int64_t i) { return 2.0 * before.x[i]; }, test::Tolerance<float>{1, 1});
+  }
+};
+
+}  // namespace stopgrad::bench
+
+using namespace stopgrad;
+using namespace stopgrad::bench;
+
+namespace {
+
+const Ceilings kCeilings{1e10, 1e11, 2e11};
+
+struct Harness {
+  Registry registry{Sizes{{"count", 1}}};
+  cpu::Context context{1};
+  Outcome outcome(Fault fault, BaselineOf<Doubling> baseline = nullptr) {
+    planted = fault;
+    registry.entries.clear();
+    registry.add<float>(DoublingCase(), true, Limit::copy, baseline);
+    return run_one(registry.entries[0], {&context, nullptr}, "cpu", kCeilings, {0.001, 0.002, 0.5});
+  }
+  std::string row(const Outcome& o) { return table_row(registry.entries[0], o); }
+};
+
+Result result(const std::string& name, double seconds, double noise) {
+  return {name,       "f32", Limit::copy,
+          {1e6, 1e6}, 1e10,  0.1,
+          1,          "",    {{seconds, seconds * (1 - noise), seconds * (1 + noise), 100}, {}, 0}};
+}
+
+}  // namespace
+
+TEST_CASE("a right kernel has a time, and its share of the copy bandwidth", "[bench]") {
+  Harness harness;
+  const Outcome o = harness.outcome(Fault::none);
+  REQUIRE(o.result);
+  CHECK(o.result->name == "BM_doubling/cpu/f32/n1000");
+  CHECK(o.result->measured.ours.median > 0);
+  CHECK(o.result->measured.ours.low <= o.result->measured.ours.median);
+  CHECK(o.result->rate() == Approx(8000 / o.result->measured.ours.median));
+  CHECK(o.result->share() == Approx(o.result->rate() / 1e10));
+  CHECK(o.result->tolerance_used <= 1);
+  CHECK_THAT(harness.row(o), Catch::Contains("GB/s"));
+}
+
+TEST_CASE("a wrong kernel has no time, and the table says where it is wrong", "[bench]") {
+  Harness harness;
+  for (const Fault fault : {Fault::one_element, Fault::unwritten}) {
+    const Outcome o = harness.outcome(fault);
+    CHECK_FALSE(o.result);
+    const std::string row = harness.row(o);
+    CHECK_THAT(row, Catch::Contains("WRONG, no time") && !Catch::Contains("GB/s") && !Catch::Contains(" us"));
+    CHECK_THAT(row,
+               Catch::Contains(fault == Fault::one_element ? "y[500]" : "y[999] is NaN or was not written"));
+  }
+}
+
+TEST_CASE("a library that disagrees gives no ratio, one that agrees does", "[bench]") {
+  Harness harness;
+  const auto right = [](const Doubling&, const Device&) -> Baseline<Doubling> {
+    return {"right", [](const Doubling& c) {
+              for (int i = 0; i < c.count; ++i) c.y[i] = c.x[i] + c.x[i];
+            }};
+  };
+  const auto lazy = [](const Doubling&, const Device&) -> Baseline<Doubling> {
+    return {"lazy", [](const Doubling&) {}};
+  };
+  const Outcome with = harness.outcome(Fault::none, right), without = harness.outcome(Fault::none, lazy);
+  REQUIRE((with.result && without.result));
+  CHECK(with.result->speedup() > 0);
+  CHECK_THAT(harness.row(with), Catch::Contains("x right"));
+  CHECK(without.result->measured.baseline.samples == 0);
+  CHECK_THAT(harness.row(without), Catch::Contains("lazy disagrees"));
+}
+
+TEST_CASE("bytes are those that performance is reckoned by", "[bench]") {
+  float* const some = reinterpret_cast<float*>(64);
+  BatchNormForward<float> forward{.groups = 1, .rows = 100, .channels = 10};
+  CHECK(work_of(forward).bytes == 12 * 1000);
+  forward.residual = some;
+  CHECK(work_of(forward).bytes == 16 * 1000);
+  CHECK(work_of(BatchNormForward<bf16>{.groups = 2, .rows = 50, .channels = 10}).bytes == 6 * 1000);
+  BatchNormBackward<float> backward{.groups = 1, .rows = 100, .channels = 10};
+  backward.dx = some;
+  CHECK(work_of(backward).bytes == 20 * 1000);
+  CHECK(work_of(ConvForward<float>{{64, 32, 32, 64, 64, 3, 1, 1}}).operations == 2.0 * 150994944 / 4 * 64);
+  CHECK(work_of(Gemm<bf16, float>{4, 6, 8}).bytes == 2 * (32 + 48) + 4 * 24);
+  CosineLossBackward<float> loss{2, 10, 10, {}, {}, nullptr, nullptr, {some, some}, {}, {}, {}};
+  CHECK(work_of(loss).bytes == 4 * 6 * 100 + 12 * 20);  // behind the wall no dz is written
+}
+
+TEST_CASE("the median's uncertainty shrinks with samples and with their spread", "[bench]") {
+  std::vector<double> wide, narrow, many;
+  for (int i = 0; i < 100; ++i) wide.push_back(100 + i % 10), narrow.push_back(100 + 0.1 * (i % 10));
+  for (int i = 0; i < 10000; ++i) many.push_back(100 + i % 10);
+  CHECK(uncertainty({1, 1, 1}) == INFINITY);
+  CHECK(uncertainty(narrow) < uncertainty(wide));
+  CHECK(uncertainty(many) <= uncertainty(wide));
+  const bench::Summary s = summarize({5, 1, 2, 4, 3});
+  CHECK((s.median == 3 && s.low == 2 && s.high == 4 && s.spread() == Approx(1 / 3.0)));
+}
+
+TEST_CASE("only what moved beyond the noise is named", "[bench]") {
+  const std::string path = "bench_compare_test.json";
+  std::ofstream(path) << R"({"context": {"copy_bytes_per_second": "8e9"}, "benchmarks": [
+    {"name": "BM_a", "run_type": "iteration", "real_time": 100, "low_us": 98, "high_us": 102},
+    {"name": "BM_b", "run_type": "iteration", "real_time": 100, "low_us": 98, "high_us": 102},
+    {"name": "BM_c", "run_type": "iteration", "error_occurred": true, "real_time": 0}]})";
+  const std::string text = compare(
+      {result("BM_a", 103e-6, 0.02), result("BM_b", 130e-6, 0.02), result("BM_c", 1, 0)}, kCeilings, path);
+  std::remove(path.c_str());
+  CHECK_THAT(text, !Catch::Contains("BM_a") && Catch::Contains("BM_b") && !Catch::Contains("BM_c"));
+  CHECK_THAT(
+      text, Catch::Contains("1.30x SLOWER") && Catch::Contains("1 of 2 moved") && Catch::Contains("+25.0 %"));
+  CHECK_THROWS_AS(compare({}, kCeilings, "no such file"), Error);
+}
+
+TEST_CASE("names are keys: each benchmark has its own", "[bench]") {
+  std::set<std::string> names;
+  for (const Entry& entry : Registry().entries) {
+    INFO(entry.name("cpu"));
+    CHECK(names.insert(entry.name("cpu")).second);
+  }
+  CHECK(names.count("BM_batch_norm_fwd/cpu/bf16/r65536_c64"));
+}
+
+TEST_CASE("a shape of one's own goes to the calls that have such sizes", "[bench]") {
+  const Registry rows(parse_sizes("channels=96,rows=333"));
+  CHECK(rows.entries.size() > 20);
+  for (const Entry& entry : rows.entries) CHECK_THAT(entry.shape, Catch::Contains("r333_c96"));
+  CHECK(Registry(parse_sizes("m=3,n=4,k=5")).entries.size() == 6);
+  for (const char* bad : {"rows", "rows=", "rows=0", "rows=4x", "=4", "rows=4", "rows=1,channels=2,k=3"})
+    CHECK_THROWS_AS(Registry(parse_sizes(bad)), Error);
+}
+
+TEST_CASE("the roofline holds every kernel that computes", "[bench]") {
+  std::vector<Result> results = {result("BM_a_fwd/cpu/f32/x", 1e-3, 0), result("BM_b/cpu/f32/x", 2e-3, 0)};
+  results.push_back(result("BM_fill/cpu/f32/x", 1e-3, 0));
+  results.back().work.operations = 0;
+  const std::string svg = roofline(results, kCeilings, "roofs");
+  CHECK_THAT(svg,
+             Catch::Contains("</svg>") && Catch::Contains("copy at 10.0 GB/s") && !Catch::Contains("fill<"));
+  size_t marks = 0;
+  for (size_t at = 0; (at = svg.find("class=\"marks\"", at)) != std::string::npos; ++at) ++marks;
+  CHECK(marks == 2 + 2);  // and those of the legend
+}

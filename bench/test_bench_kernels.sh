@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# bench_kernels from the command line, on tiny shapes: exit codes, names, JSON. And no call of kernels/ without a
+# benchmark.
+#   bench/test_bench_kernels.sh path/to/bench_kernels
+set -uo pipefail
+program=$(realpath "$1")
+cd "$(dirname "$0")/.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failures=0
+expect() {  # what, wanted exit code, command...
+  local what=$1 wanted=$2 code=0
+  shift 2
+  "$@" >"$folder/out" 2>"$folder/err" || code=$?
+  [ "$code" -eq "$wanted" ] && return
+  echo "FAILED: $what: exit code $code, wanted $wanted"
+  cat "$folder/out" "$folder/err"
+  failures=$((failures + 1))
+}
+holds() { grep -qE "$2" "$1" || { echo "FAILED: '$2' is not in:"; cat "$1"; failures=$((failures + 1)); }; }
+
+for call in $(grep -ohE 'void run\(const [A-Za-z]+' kernels/*.h | sed 's/.* //' | sort -u); do
+  grep -qE "\b$call(<[^(]*>)? make\(Arena" bench/kernels/*.cpp || { echo "FAILED: no benchmark of $call"; failures=$((failures + 1)); }
+done
+
+quick="--max_time=0.002 --benchmark_min_time=0.001 --threads=1"
+expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2_)?r7_c5$|/n1003$|m5_n7_k9$|n2_h5_w7|n3_p35|v2_n3_h17|r7_n1001)' \
+  --benchmark_out="$folder/a.json" --benchmark_out_format=json --roofline "$folder/a.svg"
+holds "$folder/out" '^batch_norm_fwd +bf16 +r7_c5 .* GB/s'
+holds "$folder/a.json" '"name": "BM_batch_norm_fwd/(cpu|cuda)/bf16/r7_c5"'
+holds "$folder/a.json" '"share_of_copy": [0-9]'
+holds "$folder/a.svg" '</svg>'
+rows=$(grep -cE ' (GB|GF)/s' "$folder/out")
+[ "$rows" -ge 50 ] || { echo "FAILED: only $rows rows"; cat "$folder/out"; failures=$((failures + 1)); }
+grep -q WRONG "$folder/out" && { cat "$folder/out"; failures=$((failures + 1)); }
+
+expect "an own shape, against the run before" 0 "$program" $quick --shape rows=7,channels=5 --compare "$folder/a.json"
+holds "$folder/out" 'of [0-9]+ moved beyond the noise'
+expect "help" 0 "$program" --help
+holds "$folder/out" 'benchmark_filter'
+expect "names" 0 "$program" --benchmark_list_tests=true --benchmark_filter=all
+holds "$folder/out" '^BM_conv2d_fwd/(cpu|cuda)/f32/n64_h32_w32_c64_k64_r3_s1_p1$'
+expect "an unknown option" 2 "$program" --benchmark_nonsense
+expect "a filter that nothing matches" 2 "$program" --benchmark_filter=nothing_at_all
+expect "a shape that no call has" 2 "$program" --shape rows=4,m=3
+expect "an old run that is not there" 4 "$program" $quick --shape count=3 --benchmark_filter=/n3 --compare "$folder/none.json"
+expect "a picture that cannot be written" 9 "$program" $quick --shape count=3 --benchmark_filter=sgd --roofline "$folder/none/a.svg"
+[ "$failures" -eq 0 ] && echo "all passed"
+exit $((failures > 0))
