@@ -63,12 +63,17 @@ void put(const Result& r, benchmark::State& state) {
   state.SetLabel(r.baseline);
 }
 
-std::string table_header(const Ceilings& ceilings) {
-  std::string out = fmt::format("measured here: copy {:.1f} GB/s, matmul {:.1f} GFLOP/s in float32",
-                                ceilings.copy * 1e-9, ceilings.matmul_f32 * 1e-9);
+std::string ceilings_line(const Ceilings& ceilings) {
+  std::string out = fmt::format("copy {:.1f} GB/s, matmul {:.1f} GFLOP/s in float32", ceilings.copy * 1e-9,
+                                ceilings.matmul_f32 * 1e-9);
   if (ceilings.matmul_bf16 > 0) out += fmt::format(", {:.1f} in bf16", ceilings.matmul_bf16 * 1e-9);
-  return out + fmt::format("\n\n{:<24}{:<6}{:<36}{:>11}{:>9}{:>14}{:>8}  {:<7}{:>11}  {}\n", "call", "type",
-                           "shape", "time", "spread", "rate", "share", "of", "warm", "against");
+  return out;
+}
+
+std::string table_header(const Ceilings& ceilings) {
+  return fmt::format("measured here: {}\n\n{:<24}{:<6}{:<36}{:>11}{:>9}{:>14}{:>8}  {:<7}{:>11}  {}\n",
+                     ceilings_line(ceilings), "call", "type", "shape", "time", "spread", "rate", "share",
+                     "of", "warm", "against");
 }
 
 std::string table_row(const Entry& entry, const Outcome& outcome) {

@@ -39,6 +39,7 @@ Outcome run_one(const Entry& entry, const Device& device, const char* device_nam
 void put(const Result& result, benchmark::State& state);
 
 // The table: one line per kernel and shape.
+std::string ceilings_line(const Ceilings& ceilings);
 std::string table_header(const Ceilings& ceilings);
 std::string table_row(const Entry& entry, const Outcome& outcome);
 
