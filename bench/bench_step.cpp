@@ -22,7 +22,7 @@ struct Options {
   std::string net = "b", precision = "float32", device = "auto", form = "auto", trace;
   int steps = 10, warm_up = 3, block = 0, threads = 0, breakdown_steps = 3;
   int64_t batch = 0;
-  bool breakdown = false, views = false, json = false;
+  bool breakdown = false, views = false, eager = false, json = false;
 };
 
 Net net_with(const Options& o) {
@@ -31,6 +31,7 @@ Net net_with(const Options& o) {
   net.recipe.device = o.device;
   net.recipe.form = o.form;
   net.recipe.threads = o.threads;
+  net.recipe.graph = !o.eager;
   return net;
 }
 
@@ -58,6 +59,7 @@ void add_steps(json& out, const StepsTaken& taken, Model& model, size_t free_bef
   out["pool_requests"] = step.system_requests;
   out["requests_after_step_2"] = taken.requests_after_two;
   out["allocations_per_step"] = taken.blocks_per_step;
+  out["replays"] = taken.replays;
   if (free_before > 0) out["device_mib"] = mib(free_before - model.compute().free_bytes());
 }
 
@@ -110,12 +112,12 @@ int run(const Options& o) {
   if (!o.json) print_steps(o, out);
   if (o.breakdown || !o.trace.empty()) {
     const StepBreakdown b = break_down(model, trainer, o.breakdown_steps);
-    const Ceilings ceilings = measure_ceilings(model.step_memory(), model.activations());
+    const Rates rates = measure_rates(model.device(), model.activations());
     const double step = median(taken.seconds);
-    if (o.json) out["breakdown"] = json_of(b, ceilings, step);
-    else fmt::print("{}", table_of(b, ceilings, step));
+    if (o.json) out["breakdown"] = json_of(b, rates, step);
+    else fmt::print("{}", table_of(b, rates, step));
     if (!o.trace.empty())
-      write_file(o.trace, trace_of(b.last, ceilings, "one step of " + out["name"].get<std::string>()).dump());
+      write_file(o.trace, trace_of(b.last, rates, "one step of " + out["name"].get<std::string>()).dump());
   }
   if (o.json) fmt::print("{}\n", out.dump());
   return 0;
@@ -136,9 +138,10 @@ int main(int argc, char** argv) {
   app.add_option("--steps", o.steps, "measurements")->check(CLI::Range(1, 10000));
   app.add_option("--warmup", o.warm_up, "steps before them")->check(CLI::Range(0, 10000));
   app.add_option("--block", o.block, "steps per measurement; 0: 1 on the CPU, 10 on CUDA");
-  app.add_flag("--breakdown", o.breakdown, "time of each node, and the machine's ceilings");
+  app.add_flag("--breakdown", o.breakdown, "time of each node, and the rates of the machine");
   app.add_option("--breakdown-steps", o.breakdown_steps, "medians over so many")->check(CLI::Range(1, 1000));
   app.add_option("--trace", o.trace, "write one step as Chrome-trace JSON");
+  app.add_flag("--eager", o.eager, "on CUDA: every step launched anew, no graph");
   app.add_flag("--views", o.views, "make views only");
   app.add_flag("--json", o.json, "one line of JSON");
   CLI11_PARSE(app, argc, argv);

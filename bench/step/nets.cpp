@@ -64,6 +64,7 @@ Net net_of(const std::string& name, int64_t batch) {
   else fail(Exit::usage, "no net \"{}\"", name);
   n.recipe.steps = 1 << 20;
   n.recipe.stem_stride = 1;
+  n.recipe.checkpoint_every = 0;
   if (batch > 0) n.recipe.batch = batch;
   n.set_size = std::max(n.set_size, n.recipe.batch);
   return n;

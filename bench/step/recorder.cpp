@@ -18,6 +18,7 @@ StepRecorder::StepRecorder(Model& model, Trainer& trainer)
       sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
       timeline_(model.device(), kMarks) {
   points_.reserve(kMarks);
+  sgd_.set_rates(0, 0);
 #if !defined(STOPGRAD_EMULATE)
   if (!model.device().is_cpu()) delay_ = Tensor(model.permanent(), {int64_t{1} << 29}, DType::u8);
 #endif
@@ -62,7 +63,7 @@ StepTimes StepRecorder::run(int64_t step) {
     out.entries = tape.entries();
   }
   point({Point::update_begin, {}, 0});
-  sgd_.step(0, 0);
+  sgd_.update();
   point({Point::update_end, {}, 0});
   const std::vector<double> at = timeline_.resolve();
   out.forward.resize(out.entries.size());

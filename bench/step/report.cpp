@@ -30,7 +30,7 @@ struct Line {
   }
 };
 
-/// "83 %" of the speed that the ceilings allow; empty where nothing must be computed or nothing ran.
+/// "83 %" of the speed that the rates allow; empty where nothing must be computed or nothing ran.
 std::string reached(double floor, double seconds) {
   return floor > 0 && seconds > 0 ? fmt::format("{:.0f} %", 100 * floor / seconds) : "";
 }
@@ -41,22 +41,21 @@ std::string text_of(const std::string& name, const Line& l, double step) {
                      reached(l.backward_floor, l.backward), 100 * l.seconds() / step);
 }
 
-Line line_of(const StepBreakdown& b, const Ceilings& ceilings, size_t i) {
-  const NodeWork work = work_of(b.last.entries, static_cast<int>(i));
+Line line_of(const StepBreakdown& b, const Rates& rates, size_t i) {
+  const NodeCost cost = cost_of(b.last.entries, static_cast<int>(i));
   const bool ran = b.last.entries[i].got_grad;
-  return {1, b.forward[i], b.backward[i], ceilings.floor(work.forward),
-          ran ? ceilings.floor(work.backward) : 0};
+  return {1, b.forward[i], b.backward[i], rates.floor(cost.forward), ran ? rates.floor(cost.backward) : 0};
 }
 
 }  // namespace
 
-std::string table_of(const StepBreakdown& b, const Ceilings& ceilings, double step) {
+std::string table_of(const StepBreakdown& b, const Rates& rates, double step) {
   std::map<std::string, Line> lines;
   Line all;
   for (size_t i = 0; i < b.last.entries.size(); ++i) {
     const TapeEntry& e = b.last.entries[i];
     if (e.inputs.empty()) continue;
-    const Line line = line_of(b, ceilings, i);
+    const Line line = line_of(b, rates, i);
     lines[fmt::format("{} {}", label_of(e), e.shape)].add(line);
     all.add(line);
   }
@@ -79,20 +78,20 @@ std::string table_of(const StepBreakdown& b, const Ceilings& ceilings, double st
          fmt::format(
              "times in ms; floor: the least time at {:.0f} GFLOP/s and {:.1f} GB/s, measured in this run, "
              "as a share of the time taken\n",
-             ceilings.flop_per_second / 1e9, ceilings.bytes_per_second / 1e9);
+             rates.flop_per_second / 1e9, rates.bytes_per_second / 1e9);
 }
 
-json json_of(const StepBreakdown& b, const Ceilings& ceilings, double step) {
+json json_of(const StepBreakdown& b, const Rates& rates, double step) {
   json nodes = json::array();
   double flop = 0;
   for (size_t i = 0; i < b.last.entries.size(); ++i) {
     const TapeEntry& e = b.last.entries[i];
     if (e.inputs.empty()) continue;
-    const Line line = line_of(b, ceilings, i);
-    const NodeWork work = work_of(b.last.entries, static_cast<int>(i));
-    flop += work.forward.flop;
+    const Line line = line_of(b, rates, i);
+    const NodeCost cost = cost_of(b.last.entries, static_cast<int>(i));
+    flop += cost.forward.flop;
     if (e.got_grad)
-      for (const Work& call : work.backward) flop += call.flop;
+      for (const Cost& call : cost.backward) flop += call.flop;
     nodes.push_back({{"index", i},
                      {"name", e.name},
                      {"detail", trimmed(e.detail)},
@@ -103,10 +102,10 @@ json json_of(const StepBreakdown& b, const Ceilings& ceilings, double step) {
                      {"backward_seconds", line.backward},
                      {"backward_floor", line.backward_floor}});
   }
-  return {{"flop_per_second", ceilings.flop_per_second},
-          {"bytes_per_second", ceilings.bytes_per_second},
+  return {{"flop_per_second", rates.flop_per_second},
+          {"bytes_per_second", rates.bytes_per_second},
           {"flop", flop},
-          {"share_of_flop_ceiling", flop / step / ceilings.flop_per_second},
+          {"share_of_flop_ceiling", flop / step / rates.flop_per_second},
           {"views_seconds", b.views},
           {"update_seconds", b.update},
           {"nodes_and_update_seconds", b.seconds() - b.views},

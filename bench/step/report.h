@@ -3,19 +3,19 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "bench/step/cost.h"
 #include "bench/step/recorder.h"
-#include "bench/step/work.h"
 
 namespace stopgrad::bench {
 
 /// Nodes alike in name, sizes and shape are one line; `step_seconds` is the whole step as measured apart.
-std::string table_of(const StepBreakdown& b, const Ceilings& ceilings, double step_seconds);
+std::string table_of(const StepBreakdown& b, const Rates& rates, double step_seconds);
 
-/// Every node with its seconds and floors, the ceilings, and the idle share of the step.
-nlohmann::json json_of(const StepBreakdown& b, const Ceilings& ceilings, double step_seconds);
+/// Every node with its seconds and floors, the rates, and the idle share of the step.
+nlohmann::json json_of(const StepBreakdown& b, const Rates& rates, double step_seconds);
 
 /// Chrome-trace JSON (chrome://tracing, Perfetto): rows of forward, backward and the rest, and an arrow from
 /// every forward node to its backward.
-nlohmann::json trace_of(const StepTimes& times, const Ceilings& ceilings, const std::string& title);
+nlohmann::json trace_of(const StepTimes& times, const Rates& rates, const std::string& title);
 
 }  // namespace stopgrad::bench

@@ -1,7 +1,5 @@
 #include "bench/step/steps.h"
 
-#include <numeric>
-
 #include "bench/step/process.h"
 #include "bench/step/timeline.h"
 
@@ -15,33 +13,30 @@ int64_t requests(const Model& model) {
 }  // namespace
 
 StepsTaken take_steps(Model& model, Trainer& trainer, int warm_up, int count, int block) {
-  using Clock = std::chrono::steady_clock;
   StepsTaken out;
   int64_t after_two = 0, handed_out = 0;
   int steps = 0;
-  double views = 0;
-  const auto step = [&] {
-    views += trainer.train_step().view_seconds;
+  double seconds = 0, views = 0;  // of the block that runs
+  TrainerEvents events;
+  events.step = [&](const StepReport& r) {
     ++steps;
     if (steps == 2) {
       after_two = requests(model);
       handed_out = model.step_memory().stats().allocations;
     }
-    if (steps != 10) return;
-    wait(model.device());
-    out.cold_start = process_age();
-  };
-  for (int i = 0; i < warm_up; ++i) step();
-  for (int i = 0; i < count; ++i) {
-    wait(model.device());
-    views = 0;
-    const auto start = Clock::now();
-    for (int k = 0; k < block; ++k) step();
-    wait(model.device());
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (steps == 10) out.cold_start = process_age();
+    if (steps <= warm_up) return;
+    seconds += r.seconds;
+    views += r.view_seconds;
+    if ((steps - warm_up) % block != 0) return;
     out.seconds.push_back(seconds / block);
     if (model.device().is_cpu()) out.without_views.push_back((seconds - views) / block);
-  }
+    seconds = views = 0;
+  };
+  events.stop = [&] { return steps >= warm_up + count * block; };
+  trainer.run(events);
+  out.seconds.resize(static_cast<size_t>(count));  // one more may have been under way
+  out.replays = trainer.replays();
   if (steps <= 2) return out;
   out.requests_after_two = requests(model) - after_two;
   out.blocks_per_step = (model.step_memory().stats().allocations - handed_out) / (steps - 2);
@@ -49,34 +44,16 @@ StepsTaken take_steps(Model& model, Trainer& trainer, int warm_up, int count, in
 }
 
 std::vector<double> make_views(Model& model, const Dataset& set, int count) {
-  const Recipe& r = model.recipe();
-  const ImageSize size = model.images();
-  const int batch = static_cast<int>(r.batch);
-  ImageFeed feed(model.permanent(), set, batch, model.compute().free_bytes() / 2);
-  const Tensor views(model.step_memory(), {2, batch, size.height, size.width, size.channels},
-                     model.activations());
-  std::vector<int64_t> index(static_cast<size_t>(batch));
+  TrainingStep step(model, set);
+  std::vector<int64_t> index(static_cast<size_t>(model.recipe().batch));
   Timeline timeline(model.device(), 2);
   std::vector<double> out;
   for (int round = -1; round < count; ++round) {
     for (size_t i = 0; i < index.size(); ++i)
       index[i] = (static_cast<int64_t>(i) * 7919 + round + 1) % set.count;
-    visit_float(views.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      Augment<T> call{.views = 2,
-                      .seed = static_cast<uint64_t>(r.seed),
-                      .epoch = static_cast<uint32_t>(round + 1),
-                      .recipe = r.views,
-                      .out_height = size.height,
-                      .out_width = size.width,
-                      .stored_channels = size.channels,
-                      .random = true,
-                      .y = views.data<T>()};
-      feed.aim(call, index);
-      timeline.mark();
-      launch(views.device(), call);
-      timeline.mark();
-    });
+    timeline.mark();
+    step.make_views(static_cast<uint32_t>(round + 1), index);
+    timeline.mark();
     const double seconds = timeline.resolve()[1];
     if (round >= 0) out.push_back(seconds);
   }

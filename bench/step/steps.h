@@ -13,10 +13,11 @@ struct StepsTaken {
   std::optional<double> cold_start;            // from the start of the process to the end of step 10
   int64_t requests_after_two = 0;              // of memory from the system, after the first two steps
   int64_t blocks_per_step = 0;                 // handed out by the pool
+  int64_t replays = 0;                         // steps that were replays of a captured one
 };
 
-/// `warm_up` steps, then `count` times `block` steps. On CUDA `without_views` stays empty: views are part of
-/// the queue.
+/// `warm_up` steps, then `count` times `block` steps, run as training runs them. On CUDA `without_views`
+/// stays empty: views are part of the queue.
 StepsTaken take_steps(Model& model, Trainer& trainer, int warm_up, int count, int block);
 
 /// Seconds per batch of views, made alone, `count` times.

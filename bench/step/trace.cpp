@@ -35,15 +35,15 @@ json arrow(const char* phase, size_t index, int row, Span span) {
   return e;
 }
 
-double megaflop(const std::vector<Work>& calls) {
+double megaflop(const std::vector<Cost>& calls) {
   double sum = 0;
-  for (const Work& call : calls) sum += call.flop;
+  for (const Cost& call : calls) sum += call.flop;
   return sum / 1e6;
 }
 
 }  // namespace
 
-json trace_of(const StepTimes& times, const Ceilings& ceilings, const std::string& title) {
+json trace_of(const StepTimes& times, const Rates& rates, const std::string& title) {
   json events = json::array();
   events.push_back(title_of("process_name", 0, title));
   events.push_back(title_of("thread_name", forward_row, "forward"));
@@ -61,21 +61,21 @@ json trace_of(const StepTimes& times, const Ceilings& ceilings, const std::strin
       events.push_back(wall);
       continue;
     }
-    const NodeWork work = work_of(times.entries, static_cast<int>(i));
+    const NodeCost cost = cost_of(times.entries, static_cast<int>(i));
     json there = slice(e.name, "forward", forward_row, forward);
     there["args"] = {{"node", i},
                      {"scope", e.scope},
                      {"detail", e.detail},
                      {"shape", fmt::format("{}", e.shape)},
-                     {"MFLOP", megaflop({work.forward})},
-                     {"floor_us", ceilings.floor(work.forward) * kMicro}};
+                     {"MFLOP", megaflop({cost.forward})},
+                     {"floor_us", rates.floor(cost.forward) * kMicro}};
     events.push_back(there);
     if (backward.end <= 0) continue;
     json back = slice(std::string(e.name) + " backward", "backward", backward_row, backward);
     back["args"] = {{"node", i},
                     {"scope", e.scope},
-                    {"MFLOP", megaflop(work.backward)},
-                    {"floor_us", ceilings.floor(work.backward) * kMicro}};
+                    {"MFLOP", megaflop(cost.backward)},
+                    {"floor_us", rates.floor(cost.backward) * kMicro}};
     events.push_back(back);
     events.push_back(arrow("s", i, forward_row, forward));
     events.push_back(arrow("f", i, backward_row, backward));

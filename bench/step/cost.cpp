@@ -1,7 +1,9 @@
-#include "bench/step/work.h"
+#include "bench/step/cost.h"
 
 #include <algorithm>
 #include <string_view>
+
+#include "bench/kernels/ceilings.h"
 
 namespace stopgrad::bench {
 
@@ -18,10 +20,10 @@ double gradient_bytes(const TapeEntry& e) {
 }
 
 /// Convolution and linear: y[rows, out] from a product over `depth`.
-NodeWork matrix_work(const TapeEntry& y, const TapeEntry& x, const TapeEntry& w) {
+NodeCost matrix_cost(const TapeEntry& y, const TapeEntry& x, const TapeEntry& w) {
   const double depth = static_cast<double>(w.shape.count()) / static_cast<double>(y.shape.channels());
   const double flop = 2 * depth * static_cast<double>(y.shape.count());
-  NodeWork out{.forward = {flop, bytes_of(x) + bytes_of(w) + bytes_of(y)}};
+  NodeCost out{.forward = {flop, bytes_of(x) + bytes_of(w) + bytes_of(y)}};
   if (w.wants_grad) out.backward.push_back({flop, bytes_of(x) + bytes_of(y) + gradient_bytes(w)});
   if (x.wants_grad) out.backward.push_back({flop, bytes_of(y) + bytes_of(w) + bytes_of(x)});
   return out;
@@ -29,13 +31,13 @@ NodeWork matrix_work(const TapeEntry& y, const TapeEntry& x, const TapeEntry& w)
 
 }  // namespace
 
-NodeWork work_of(const std::vector<TapeEntry>& entries, int index) {
+NodeCost cost_of(const std::vector<TapeEntry>& entries, int index) {
   const TapeEntry& y = entries[static_cast<size_t>(index)];
   const std::string_view name = y.name;
   if (y.inputs.empty() || y.wall || name == "rows" || name == "reshape") return {};  // nothing is computed
   const auto input = [&](size_t i) -> const TapeEntry& { return entries[static_cast<size_t>(y.inputs[i])]; };
-  if (name == "conv2d" || name == "linear") return matrix_work(y, input(0), input(1));
-  NodeWork out{.forward = {.bytes = bytes_of(y)}};
+  if (name == "conv2d" || name == "linear") return matrix_cost(y, input(0), input(1));
+  NodeCost out{.forward = {.bytes = bytes_of(y)}};
   double gradients = 0, inputs = 0;
   for (const int i : y.inputs) {
     if (i < 0) continue;
@@ -54,14 +56,20 @@ NodeWork work_of(const std::vector<TapeEntry>& entries, int index) {
   return out;
 }
 
-double Ceilings::floor(const Work& work) const {
-  return std::max(work.flop / flop_per_second, work.bytes / bytes_per_second);
+double Rates::floor(const Cost& cost) const {
+  return std::max(cost.flop / flop_per_second, cost.bytes / bytes_per_second);
 }
 
-double Ceilings::floor(const std::vector<Work>& calls) const {
+double Rates::floor(const std::vector<Cost>& calls) const {
   double sum = 0;
-  for (const Work& work : calls) sum += floor(work);
+  for (const Cost& cost : calls) sum += floor(cost);
   return sum;
+}
+
+Rates measure_rates(const Device& device, DType activations) {
+  const Ceilings ceilings = measure_ceilings(device);
+  const bool fast_bf16 = activations == DType::bf16 && ceilings.matmul_bf16 > 0;
+  return {fast_bf16 ? ceilings.matmul_bf16 : ceilings.matmul_f32, ceilings.copy};
 }
 
 }  // namespace stopgrad::bench
