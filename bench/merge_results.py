@@ -87,13 +87,19 @@ def rows_of_piece(stage, name, measured):
 
 
 def kernel_rows(benchmarks):
-    """One row per name: over its repetitions where there are any."""
-    times = {}
-    factor = {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}
+    """Time, share of its ceiling and ratio to the library of each kernel: medians with quartiles over its samples."""
+    rows = []
     for b in benchmarks:
-        if b.get("run_type", "iteration") == "iteration" and not b.get("error_occurred") and "real_time" in b:
-            times.setdefault(b.get("run_name", b["name"]), []).append(b["real_time"] * factor[b.get("time_unit", "ns")])
-    return [(name, "us", 1, 2, spread(values), None) for name, values in times.items()]
+        if b.get("run_type", "iteration") != "iteration" or b.get("error_occurred") or "real_time" not in b:
+            continue
+        name, n = b.get("run_name", b["name"]), int(b.get("samples", 1))
+        us = b["real_time"] * {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}[b.get("time_unit", "ns")]
+        rows.append((name, "us", 1, 2, {"median": us, "min": b.get("low_us", us), "max": b.get("high_us", us), "n": n}, None))
+        for field, unit in (("share_of_copy", "of the copy rate"), ("share_of_matmul", "of the matmul rate"),
+                            ("speedup", f"x of {b.get('label') or 'the library'}")):
+            if field in b:
+                rows.append((f"{name} {field}", unit, 1, 3, spread([b[field]]), None))
+    return rows
 
 
 def markdown(pieces, predicted):

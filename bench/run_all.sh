@@ -76,7 +76,9 @@ case $device-$stage${quick:+-quick} in
   *-kernels*)
     kernels=$(find_program bench_kernels)
     [ -n "$kernels" ] || { echo "stage kernels: bench_kernels is not built" >&2; exit 2; }
-    piece kernels "$kernels" --device="$device" --benchmark_out='{out}' --benchmark_out_format=json
+    hidden=()
+    [ "$device" = cuda ] || hidden=(env CUDA_VISIBLE_DEVICES=)  # it takes the GPU where there is one
+    piece kernels "${hidden[@]}" "$kernels" --benchmark_out='{out}' --benchmark_out_format=json
     ;;
   *-step-quick)
     step tiny --net tiny --steps 7 "${breakdown[@]}" --trace "$out/tiny.trace.json"

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "peers"))
+sys.path[:0] = [str(HERE), str(HERE / "peers")]
 try:
     import torch
     from torchvision.transforms import functional as F
@@ -115,6 +115,16 @@ def test_augmentation():
         check(abs(share - expected) < 0.03, f"{share} of the draws, expected {expected}")
 
 
+def test_kernel_rows():
+    from merge_results import rows_of_piece
+    benchmarks = [{"name": "batch_norm/cpu", "run_type": "iteration", "real_time": 3.0, "time_unit": "ms", "low_us": 2900.0,
+                   "high_us": 3200.0, "samples": 9, "share_of_copy": 0.5, "speedup": 1.5, "label": "a library"},
+                  {"name": "wrong", "run_type": "iteration", "error_occurred": True, "real_time": 1.0}]
+    rows = rows_of_piece("kernels", "kernels", {"benchmarks": benchmarks})
+    check([r[0] for r in rows] == ["batch_norm/cpu", "batch_norm/cpu share_of_copy", "batch_norm/cpu speedup"], rows)
+    check(rows[0][4] == {"median": 3000.0, "min": 2900.0, "max": 3200.0, "n": 9} and rows[2][1] == "x of a library", rows)
+
+
 def test_run_all(folder):
     script = HERE / "run_all.sh"
     common = ("--device", "cpu", "--quick", "--out", folder, "--python", sys.executable)
@@ -136,6 +146,7 @@ def test_run_all(folder):
 
 test_nets_and_arithmetic()
 test_augmentation()
+test_kernel_rows()
 with tempfile.TemporaryDirectory() as where:
     test_trace(Path(where))
     (Path(where) / "results").mkdir()
