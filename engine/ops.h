@@ -23,7 +23,8 @@ Var reshape(const Var& x, Shape shape);
 
 /// y[N, out] = x[N, in] w[in, out] (+ bias[out])
 Var linear(const Var& x, Parameter& w, Parameter* bias);
-/// y[N, H', W', O] = x[N, H, W, C] * w[O, k, k, C], zero padding
+/// y[N, H', W', O] = x[N, H, W, C] * w[O, k, k, C], zero padding. Channels of x past w's must be zeros: they
+/// round C up to what tensor cores want.
 Var conv2d(const Var& x, Parameter& w, int stride, int padding);
 
 /// What batch norm keeps besides gradients.

@@ -33,7 +33,8 @@ Tensor evaluation_batch(Model& model, ImageFeed& feed, const Dataset& set, EvalV
                         int count) {
   std::vector<int64_t> index(static_cast<size_t>(count));
   std::iota(index.begin(), index.end(), first);
-  const Tensor x(model.step_memory(), {count, set.height, set.width, set.channels}, model.activations());
+  const Tensor x(model.step_memory(), {count, set.height, set.width, model.stored_channels()},
+                 model.activations());
   feed.bring(kRobustEpoch, index);
   visit_float(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -43,7 +44,7 @@ Tensor evaluation_batch(Model& model, ImageFeed& feed, const Dataset& set, EvalV
                     .recipe = robust_recipe(model.recipe().views),
                     .out_height = set.height,
                     .out_width = set.width,
-                    .stored_channels = set.channels,
+                    .stored_channels = model.stored_channels(),
                     .random = view == EvalView::robust,
                     .y = x.data<T>()};
     feed.aim(call);
@@ -88,7 +89,7 @@ Tensor extract_features(Model& model, const Dataset& set, EvalView view,
 }
 
 Tensor pixel_features(Model& model, const Dataset& set, EvalView view) {
-  return collect(model, set, view, int64_t{set.height} * set.width * set.channels,
+  return collect(model, set, view, int64_t{set.height} * set.width * model.stored_channels(),
                  [](const Tensor& x) { return x; }, {});
 }
 

@@ -1,5 +1,6 @@
 #include "models/model.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "engine/checkpoint.h"
@@ -20,6 +21,11 @@ Model::Model(const Recipe& recipe, ImageSize images)
   slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe),
                                           [&](Visitor& v) { method_->visit(v); });
   slab_->initialize(static_cast<uint64_t>(recipe.seed));
+}
+
+int Model::stored_channels() const {
+  const bool pad = !device().is_cpu() && activations() == DType::bf16 && recipe_.backbone != "mlp";
+  return pad ? std::max(images_.channels, 8) : images_.channels;
 }
 
 std::unique_ptr<Model> load_model(const std::string& path, int64_t threads, const std::string& device) {

@@ -20,6 +20,9 @@ class Model {
 
   const Recipe& recipe() const { return recipe_; }
   ImageSize images() const { return images_; }
+  /// Channels that views are stored with, those past the images' zero: 8 where tensor cores take the stem,
+  /// CUDA in bf16.
+  int stored_channels() const;
   DType activations() const { return slab_->activations(); }
   Device device() const { return compute_.device(); }
   const Compute& compute() const { return compute_; }

@@ -21,9 +21,10 @@ TrainingStep::TrainingStep(Model& model, const Dataset& set)
       size_{set.height, set.width, set.channels},
       feed_(model.permanent(), set, static_cast<int>(model.recipe().batch), model.compute().free_bytes() / 2),
       sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
-      views_(model.step_memory(),
-             {model.method().views(), model.recipe().batch, size_.height, size_.width, size_.channels},
-             model.activations()),
+      views_(
+          model.step_memory(),
+          {model.method().views(), model.recipe().batch, size_.height, size_.width, model.stored_channels()},
+          model.activations()),
       graphs_{{model.step_memory(), counters_of(model.slab()), model.recipe().graph},
               {model.step_memory(), counters_of(model.slab()), model.recipe().graph}} {
   ENSURE(size_ == model.images(), "trainer: the set {} and the model differ in image size", set.name);
@@ -81,7 +82,7 @@ void TrainingStep::draw_views() {
                     .recipe = r.views,
                     .out_height = size_.height,
                     .out_width = size_.width,
-                    .stored_channels = size_.channels,
+                    .stored_channels = model_.stored_channels(),
                     .random = true,
                     .y = views_.data<T>()};
     feed_.aim(call);
