@@ -2,15 +2,24 @@
 // as c' = b' a', whose matrices are ours read column by column; a bias per column of c is one per row of c'.
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "kernels/check.h"
 #include "kernels/cuda_epilogues.h"
 #include "kernels/cuda_libraries.h"
+#include "kernels/cuda_plan_search.h"
 #include "kernels/gemm.h"
 
 namespace stopgrad::cuda {
 
 namespace {
 constexpr cudaDataType_t type_of(DType type) { return type == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+std::string text_of(const cublasLtMatmulAlgo_t& algorithm) {
+  std::string out;
+  for (const uint64_t word : algorithm.data) out += fmt::format("{}{:x}", out.empty() ? "" : " ", word);
+  return out;
+}
 }  // namespace
 
 class GemmPlan {
@@ -20,6 +29,10 @@ class GemmPlan {
     const auto& f = libraries.blas();
     what_ = fmt::format("a product of {} [{}, {}] and [{}, {}]", name_of(dtype_of<T>), call.m, call.k, call.k,
                         call.n);
+    key_ = fmt::format("gemm, {} to {}{}, {} x {} x {}{}{}{}", name_of(dtype_of<T>), name_of(dtype_of<Out>),
+                       math == FloatMath::tf32 && dtype_of<T> == DType::f32 ? " in tf32" : "", call.m, call.n,
+                       call.k, call.transpose_a ? ", a transposed" : "",
+                       call.transpose_b ? ", b transposed" : "", call.bias ? ", bias" : "");
     const bool tensor_cores = dtype_of<T> == DType::f32 && math == FloatMath::tf32;
     check(f.cublasLtMatmulDescCreate(
               &operation, tensor_cores ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
@@ -30,7 +43,9 @@ class GemmPlan {
     layout(&b, dtype_of<T>, call.transpose_b ? call.k : call.n, call.transpose_b ? call.n : call.k);
     layout(&a, dtype_of<T>, call.transpose_a ? call.m : call.k, call.transpose_a ? call.k : call.m);
     layout(&c, dtype_of<Out>, call.n, call.m);
-    choose();
+    const auto m = static_cast<size_t>(call.m), n = static_cast<size_t>(call.n),
+               k = static_cast<size_t>(call.k);
+    choose({m * k * sizeof(T), k * n * sizeof(T), m * n * sizeof(Out), call.bias ? n * sizeof(float) : 0});
   }
   ~GemmPlan() {
     if (!libraries_.context.usable()) return;
@@ -49,37 +64,82 @@ class GemmPlan {
           "cublasLtMatmulDescSetAttribute");
   }
 
+  void bias(const void* at) { set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, at); }
+  /// c = a b (+ c when accumulate)
+  void run(const void* at_a, const void* at_b, void* at_c, bool accumulate, void* workspace) {
+    check(launch(algorithm_, at_a, at_b, at_c, accumulate, workspace), "cublasLtMatmul");
+  }
+
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
-  cublasLtMatmulAlgo_t algorithm{};
 
  private:
+  struct Bytes {
+    size_t a, b, c, bias;
+  };
   void layout(cublasLtMatrixLayout_t* out, DType dtype, int rows, int columns) {
     check(libraries_.blas().cublasLtMatrixLayoutCreate(out, type_of(dtype), static_cast<uint64_t>(rows),
                                                        static_cast<uint64_t>(columns), rows),
           "cublasLtMatrixLayoutCreate");
   }
 
-  void choose() {
+  cublasStatus_t launch(const cublasLtMatmulAlgo_t& algorithm, const void* at_a, const void* at_b, void* at_c,
+                        bool accumulate, void* workspace) {
+    const float one = 1, beta = accumulate ? 1.0f : 0.0f;
+    return libraries_.blas().cublasLtMatmul(libraries_.cublaslt(), operation, &one, at_b, b, at_a, a, &beta,
+                                            at_c, c, at_c, c, &algorithm, workspace, kWorkspace,
+                                            libraries_.context.stream());
+  }
+
+  void choose(const Bytes& bytes) {
+    const std::vector<cublasLtMatmulAlgo_t> candidates = offered();
+    std::vector<std::string> names;
+    for (const cublasLtMatmulAlgo_t& each : candidates) names.push_back(text_of(each));
+    algorithm_ = candidates[libraries_.choose(key_, names, [&] { return search(candidates, bytes); })];
+  }
+
+  /// In the library's order, at least one.
+  std::vector<cublasLtMatmulAlgo_t> offered() {
     const auto& f = libraries_.blas();
     cublasLtMatmulPreference_t preference = nullptr;
     check(f.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
     const size_t workspace = kWorkspace;
-    cublasLtMatmulHeuristicResult_t found{};
+    cublasLtMatmulHeuristicResult_t found[8] = {};
     int count = 0;
     check(f.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                  &workspace, sizeof workspace),
           "cublasLtMatmulPreferenceSetAttribute");
-    check(f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 1,
-                                           &found, &count),
+    check(f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 8, found,
+                                           &count),
           "cublasLtMatmulAlgoGetHeuristic");
     f.cublasLtMatmulPreferenceDestroy(preference);
-    if (count == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
-    algorithm = found.algo;
+    std::vector<cublasLtMatmulAlgo_t> out;
+    for (int i = 0; i < count; ++i)
+      if (found[i].state == CUBLAS_STATUS_SUCCESS) out.push_back(found[i].algo);
+    if (out.empty()) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    return out;
+  }
+
+  int search(const std::vector<cublasLtMatmulAlgo_t>& candidates, const Bytes& bytes) {
+    SearchMemory memory(libraries_.context);
+    const void* const at_a = memory.add(bytes.a);
+    const void* const at_b = memory.add(bytes.b);
+    void* const at_c = memory.add(bytes.c);
+    if (bytes.bias) bias(memory.add(bytes.bias));
+    void* const workspace = memory.add(kWorkspace);
+    const int best = fastest(libraries_.context, static_cast<int>(candidates.size()), [&](int i) {
+      const cublasStatus_t status = launch(candidates[size_t(i)], at_a, at_b, at_c, false, workspace);
+      if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return false;
+      check(status, "cublasLtMatmul");
+      return true;
+    });
+    if (best < 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmul");
+    return best;
   }
 
   Libraries& libraries_;
-  std::string what_;
+  std::string what_, key_;
+  cublasLtMatmulAlgo_t algorithm_{};
 };
 
 namespace {
@@ -94,12 +154,8 @@ void multiply(const Gemm<T, Out>& call, void* workspace, Context& context) {
     kept = std::make_shared<GemmPlan>(libraries, call, context.float_math);
   }
   GemmPlan& p = *kept;
-  if (call.bias) p.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(call.bias));
-  const float one = 1, beta = call.accumulate ? 1.0f : 0.0f;
-  p.check(libraries.blas().cublasLtMatmul(libraries.cublaslt(), p.operation, &one, call.b, p.b, call.a, p.a,
-                                          &beta, call.c, p.c, call.c, p.c, &p.algorithm, workspace,
-                                          kWorkspace, context.stream()),
-          "cublasLtMatmul");
+  if (call.bias) p.bias(call.bias);
+  p.run(call.a, call.b, call.c, call.accumulate, workspace);
 }
 
 }  // namespace

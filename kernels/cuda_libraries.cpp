@@ -2,11 +2,28 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "kernels/check.h"
 
 namespace stopgrad::cuda {
 
-Libraries::Libraries(Context& context) : context(context) {}
+namespace {
+bool wants_search() {
+  const char* const wish = std::getenv("STOPGRAD_PLAN_SEARCH");
+#if defined(STOPGRAD_EMULATE)
+  const std::string word = wish ? wish : "off";
+#else
+  const std::string word = wish ? wish : "auto";
+#endif
+  if (word != "auto" && word != "off")
+    fail(Exit::config, "STOPGRAD_PLAN_SEARCH is \"{}\": choose auto or off", word);
+  return word == "auto";
+}
+}  // namespace
+
+Libraries::Libraries(Context& context) : context(context), searches_(wants_search()) {}
 
 Libraries::~Libraries() {
   conv_plans.clear();
@@ -51,6 +68,49 @@ cudnnHandle_t Libraries::cudnn() {
 cublasLtHandle_t Libraries::cublaslt() {
   if (!cublaslt_) check(blas().cublasLtCreate(&cublaslt_), "cublasLtCreate");
   return cublaslt_;
+}
+
+PlanBook& Libraries::book() {
+  if (!book_) {
+    const DeviceInfo& info = context.info();
+    const std::string origin =
+        fmt::format("{}, compute capability {}.{}, cuDNN {}, cuBLASLt {}", info.name, info.major, info.minor,
+                    dnn().cudnnGetVersion(), blas().cublasLtGetVersion());
+    book_ = std::make_unique<PlanBook>(origin, searches_ ? plan_file(origin) : "");
+  }
+  return *book_;
+}
+
+size_t Libraries::choose(const std::string& key, const std::vector<std::string>& offered,
+                         const std::function<int()>& search) {
+  const std::string kept = book().find(key);
+  const auto found = std::find(offered.begin(), offered.end(), kept);
+  if (found != offered.end()) {
+    book().take(key, kept, false);
+    return static_cast<size_t>(found - offered.begin());
+  }
+  if (!kept.empty()) PlanBook::warn_on_stderr(key + ": the algorithm kept for it is not offered any more");
+  bool timed = searches_;
+  size_t taken = 0;
+  if (timed) try {
+      if (offered.size() > 1) taken = static_cast<size_t>(search());
+    } catch (const Error& error) {
+      if (error.code() != Exit::memory) throw;
+      timed = false;
+    }
+  book().take(key, offered[taken], timed);
+  return taken;
+}
+
+std::string library_plans(Context& context) { return context.libraries().book().text(); }
+
+std::string pin_library_plans(Context& context, const std::string& text) {
+  Libraries& libraries = context.libraries();
+  const std::string why = libraries.book().pin(text);
+  if (!why.empty()) return why;
+  libraries.conv_plans.clear();  // those that are there may have chosen otherwise
+  libraries.gemm_plans.clear();
+  return {};
 }
 
 void Libraries::check(cudnnStatus_t status, const char* call, const char* what) {

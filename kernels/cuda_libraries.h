@@ -4,12 +4,15 @@
 #include <cublasLt.h>
 #include <cudnn.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <tuple>
+#include <vector>
 
 #include "kernels/conv2d.h"
 #include "kernels/cuda_context.h"
+#include "kernels/cuda_plan_book.h"
 
 // clang-format off
 #define STOPGRAD_CUDNN_FUNCTIONS(F) \
@@ -54,7 +57,9 @@ class ConvPlan;
 /// The same for one matrix product.
 class GemmPlan;
 
-/// Handles, plans and workspace of one context.
+/// Handles, plans and workspace of one context. The environment's STOPGRAD_PLAN_SEARCH decides how a plan
+/// takes its algorithm: "auto" times what the library offers, "off" takes what it ranks first. Unset is auto;
+/// on the emulated device, whose times say nothing, off.
 struct Libraries {
   explicit Libraries(Context& context);
   ~Libraries();
@@ -69,6 +74,14 @@ struct Libraries {
   void check(cudnnStatus_t status, const char* call, const char* what = "");
   void check(cublasStatus_t status, const char* call, const char* what = "");
 
+  /// Opens both libraries at first use: their versions are part of what a choice holds for.
+  PlanBook& book();
+  /// The algorithm to take for a plan, by its place in what the library offers: the one the book has; else
+  /// the one that search() finds; what the library ranks first when nothing is searched for or memory for the
+  /// search is short.
+  size_t choose(const std::string& key, const std::vector<std::string>& offered,
+                const std::function<int()>& search);
+
   using ConvKey = std::tuple<ConvDirection, DType, FloatMath, int, int, int, int, int, int, int, int>;
   using GemmKey = std::tuple<DType, DType, FloatMath, int, int, int, bool, bool, bool>;
   std::map<ConvKey, std::shared_ptr<ConvPlan>> conv_plans;
@@ -78,11 +91,13 @@ struct Libraries {
  private:
   std::unique_ptr<CudnnFunctions> dnn_;
   std::unique_ptr<CublasLtFunctions> blas_;
+  std::unique_ptr<PlanBook> book_;
+  bool searches_;
   cudnnHandle_t cudnn_ = nullptr;
   cublasLtHandle_t cublaslt_ = nullptr;
 };
 
-/// Bytes of workspace a library may ask for.
-inline constexpr size_t kWorkspace = size_t{32} << 20;
+/// Bytes of workspace a matrix product may ask for, and a convolution that is searched for.
+inline constexpr size_t kWorkspace = size_t{32} << 20, kConvWorkspace = size_t{1} << 30;
 
 }  // namespace stopgrad::cuda

@@ -3,6 +3,7 @@
 #include "kernels/check.h"
 #if defined(STOPGRAD_CUDA)
 #include "kernels/cuda_context.h"
+#include "kernels/cuda_plan_book.h"
 #endif
 
 namespace stopgrad {
@@ -74,6 +75,20 @@ size_t Compute::free_bytes() const {
   if (cuda_) return cuda_->free_bytes();
 #endif
   return 0;
+}
+
+std::string Compute::library_plans() const {
+#if defined(STOPGRAD_CUDA)
+  if (cuda_) return cuda::library_plans(*cuda_);
+#endif
+  return {};
+}
+
+std::string Compute::pin_library_plans([[maybe_unused]] const std::string& text) const {
+#if defined(STOPGRAD_CUDA)
+  if (cuda_ && !text.empty()) return cuda::pin_library_plans(*cuda_, text);
+#endif
+  return {};
 }
 
 std::string list_devices() {

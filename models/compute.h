@@ -25,6 +25,11 @@ class Compute {
   bool prefers_batched() const { return cuda_ != nullptr; }
   /// Bytes that the device has free; 0 where nobody counts.
   size_t free_bytes() const;
+  /// The algorithms that the device's libraries run with, as text for a checkpoint: device and versions, then
+  /// a line each. Empty on the CPU.
+  std::string library_plans() const;
+  /// Makes the device take these. Returns why it cannot; empty when it does, and for an empty text.
+  std::string pin_library_plans(const std::string& text) const;
 
  private:
   std::unique_ptr<cpu::Context> cpu_;

@@ -263,6 +263,8 @@ void Trainer::save(const TrainerEvents& events) {
       {"stopgrad.threads", std::to_string(model_.compute().threads())},
       {"stopgrad.device", model_.compute().name()},
       {"stopgrad.metrics_bytes", std::to_string(metrics_bytes_)}};
+  if (const std::string plans = model_.compute().library_plans(); !plans.empty())
+    metadata["stopgrad.library_plans"] = plans;
   try {
     save_checkpoint(directory_ + "/" + name, model_.slab(), metadata);
     write_file(directory_ + "/latest", name + "\n");
@@ -285,13 +287,14 @@ void Trainer::prune_checkpoints() const {
 
 namespace {
 /// What of a checkpoint's circumstances is not as it is now; nothing if all is.
-std::string difference(const Metadata& then, const std::string& device, int threads) {
-  const auto device_then = then.find("stopgrad.device"), threads_then = then.find("stopgrad.threads");
-  std::string out;
-  if (device_then != then.end() && device_then->second != device)
-    out = fmt::format("device {} then, {} now", device_then->second, device);
-  else if (threads_then != then.end() && threads_then->second != std::to_string(threads))
-    out = fmt::format("{} threads then, {} now", threads_then->second, threads);
+std::string difference(const Metadata& then, const Compute& compute) {
+  const auto device = then.find("stopgrad.device"), threads = then.find("stopgrad.threads"),
+             plans = then.find("stopgrad.library_plans");
+  std::string out = plans == then.end() ? "" : compute.pin_library_plans(plans->second);
+  if (device != then.end() && device->second != compute.name())
+    out = fmt::format("device {} then, {} now", device->second, compute.name());
+  else if (out.empty() && threads != then.end() && threads->second != std::to_string(compute.threads()))
+    out = fmt::format("{} threads then, {} now", threads->second, compute.threads());
   return out.empty() ? out : "bits may differ from a run without a break: " + out;
 }
 }  // namespace
@@ -314,7 +317,7 @@ std::string Trainer::resume(const std::string& path) {
   load_checkpoint(path, model_.slab(), true);
   step_ = step;
   metrics_bytes_ = static_cast<uint64_t>(metrics);
-  const std::string note = difference(header.metadata, model_.compute().name(), model_.compute().threads());
+  const std::string note = difference(header.metadata, model_.compute());
   if (directory_.empty()) return note;
   const std::string file = directory_ + "/metrics.jsonl";
   std::error_code error;

@@ -2,6 +2,7 @@
 // result.
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -45,9 +46,12 @@ void put(void* at, const Layout& layout, uint64_t row, uint64_t column, float va
 cublasStatus_t matmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const void* alpha, const void* a,
                       cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout,
                       const void* beta, const void* c, cublasLtMatrixLayout_t, void* d,
-                      cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t*, void*, size_t,
+                      cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algorithm, void*, size_t,
                       cudaStream_t stream) {
   COUNTED("cublasLtMatmul");
+  const auto number = static_cast<int>(algorithm->data[0]);
+  if (number != 1 && number != 2) return CUBLAS_STATUS_NOT_SUPPORTED;
+  emulator::spend_time_of(number);
   const Operation op = *as_operation(operation);
   const Layout la = as_layout(a_layout), lb = as_layout(b_layout), ld = as_layout(d_layout);
   const bool ta = op.transpose_a == CUBLAS_OP_T, tb = op.transpose_b == CUBLAS_OP_T;
@@ -61,9 +65,11 @@ cublasStatus_t matmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const vo
     for (uint64_t column = 0; column < ld.columns; ++column)
       for (uint64_t row = 0; row < ld.rows; ++row) {
         float sum = 0;
-        for (uint64_t i = 0; i < k; ++i)
+        for (uint64_t step = 0; step < k; ++step) {
+          const uint64_t i = number == 1 ? step : k - 1 - step;
           sum += (ta ? get(a, la, i, row) : get(a, la, row, i)) *
                  (tb ? get(b, lb, column, i) : get(b, lb, i, column));
+        }
         sum *= scale;
         if (op.epilogue == CUBLASLT_EPILOGUE_BIAS) sum += op.bias[row];
         if (keep != 0) sum += keep * get(c, ld, row, column);
@@ -165,11 +171,14 @@ void* emulator::find_cublaslt(const char* name) {
     });
   if (is("cublasLtMatmulAlgoGetHeuristic"))
     return address(+[](cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int,
+                       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int wanted,
                        cublasLtMatmulHeuristicResult_t* found, int* count) {
       COUNTED("cublasLtMatmulAlgoGetHeuristic");
-      *found = {};
-      *count = 1;
+      *count = std::min(wanted, 2);
+      for (int i = 0; i < *count; ++i) {
+        found[i] = {};
+        found[i].algo.data[0] = static_cast<uint64_t>(i) + 1;
+      }
       return CUBLAS_STATUS_SUCCESS;
     });
   if (is("cublasLtMatmul")) return address(matmul);

@@ -1,6 +1,7 @@
 // cuDNN's convolution by plain loops: NHWC, float or bf16, sums in float.
 #include "tests/emulator/fake_cudnn.h"
 
+#include <algorithm>
 #include <cstring>
 
 struct cudnnFilterStruct {
@@ -9,13 +10,19 @@ struct cudnnFilterStruct {
 };
 struct cudnnConvolutionStruct {
   int padding, stride;
+  cudnnMathType_t math;
 };
 
 namespace {
 
 using namespace emulator;
 
-constexpr int kDeterministic = 1;  // number of the only algorithm that runs
+/// The algorithms that run, and whether one sums from the end.
+bool runs(int algorithm) {
+  if (algorithm == 1 || algorithm == 2) emulator::spend_time_of(algorithm);
+  return algorithm == 1 || algorithm == 2;
+}
+bool from_the_end(int algorithm) { return algorithm == 2; }
 
 /// Calls f(x element, w element, y element) for every product of the convolution, grouped by `outer`:
 /// begin(i) starts output element i of the outer tensor and end(i) writes it.
@@ -52,7 +59,8 @@ cudnnStatus_t forward(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t
                       cudnnConvolutionFwdAlgo_t algorithm, void*, size_t, const void* beta,
                       cudnnTensorDescriptor_t y_desc, void* y) {
   COUNTED("cudnnConvolutionForward");
-  if (static_cast<int>(algorithm) != kDeterministic) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (!runs(algorithm)) return CUDNN_STATUS_NOT_SUPPORTED;
+  const bool reverse = from_the_end(algorithm);
   const Sizes s(x_desc, w_desc, conv, y_desc);
   const float scale = *static_cast<const float*>(beta);
   const cudnnDataType_t type = x_desc->type;
@@ -67,8 +75,10 @@ cudnnStatus_t forward(cudnnHandle_t handle, const void*, cudnnTensorDescriptor_t
               for (int q = 0; q < s.r; ++q) {
                 const int iy = oy * s.stride + r - s.padding, ix = ox * s.stride + q - s.padding;
                 if (!s.inside(iy, ix)) continue;
-                for (int c = 0; c < s.c; ++c)
+                for (int step = 0; step < s.c; ++step) {
+                  const int c = reverse ? s.c - 1 - step : step;
                   sum += get(x, s.x_at(i, iy, ix, c), type) * get(w, s.w_at(k, r, q, c), type);
+                }
               }
             put(y, s.y_at(i, oy, ox, k), type, sum, scale);
           }
@@ -81,7 +91,8 @@ cudnnStatus_t backward_data(cudnnHandle_t handle, const void*, cudnnFilterDescri
                             cudnnConvolutionBwdDataAlgo_t algorithm, void*, size_t, const void* beta,
                             cudnnTensorDescriptor_t x_desc, void* dx) {
   COUNTED("cudnnConvolutionBackwardData");
-  if (static_cast<int>(algorithm) != kDeterministic) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (!runs(algorithm)) return CUDNN_STATUS_NOT_SUPPORTED;
+  const bool reverse = from_the_end(algorithm);
   const Sizes s(x_desc, w_desc, conv, y_desc);
   const float scale = *static_cast<const float*>(beta);
   const cudnnDataType_t type = x_desc->type;
@@ -98,8 +109,10 @@ cudnnStatus_t backward_data(cudnnHandle_t handle, const void*, cudnnFilterDescri
                 if (top < 0 || left < 0 || top % s.stride || left % s.stride) continue;
                 const int oy = top / s.stride, ox = left / s.stride;
                 if (oy >= s.oh || ox >= s.ow) continue;
-                for (int k = 0; k < s.k; ++k)
+                for (int step = 0; step < s.k; ++step) {
+                  const int k = reverse ? s.k - 1 - step : step;
                   sum += get(dy, s.y_at(i, oy, ox, k), type) * get(w, s.w_at(k, r, q, c), type);
+                }
               }
             put(dx, s.x_at(i, iy, ix, c), type, sum, scale);
           }
@@ -112,7 +125,8 @@ cudnnStatus_t backward_filter(cudnnHandle_t handle, const void*, cudnnTensorDesc
                               cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdFilterAlgo_t algorithm,
                               void*, size_t, const void* beta, cudnnFilterDescriptor_t w_desc, void* dw) {
   COUNTED("cudnnConvolutionBackwardFilter");
-  if (static_cast<int>(algorithm) != kDeterministic) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (!runs(algorithm)) return CUDNN_STATUS_NOT_SUPPORTED;
+  const bool reverse = from_the_end(algorithm);
   const Sizes s(x_desc, w_desc, conv, y_desc);
   const float scale = *static_cast<const float*>(beta);
   const cudnnDataType_t type = x_desc->type;
@@ -123,9 +137,10 @@ cudnnStatus_t backward_filter(cudnnHandle_t handle, const void*, cudnnTensorDesc
         for (int q = 0; q < s.r; ++q)
           for (int c = 0; c < s.c; ++c) {
             float sum = 0;
-            for (int i = 0; i < s.n; ++i)
+            for (int step = 0; step < s.n; ++step)
               for (int oy = 0; oy < s.oh; ++oy)
                 for (int ox = 0; ox < s.ow; ++ox) {
+                  const int i = reverse ? s.n - 1 - step : step;
                   const int iy = oy * s.stride + r - s.padding, ix = ox * s.stride + q - s.padding;
                   if (s.inside(iy, ix))
                     sum += get(x, s.x_at(i, iy, ix, c), type) * get(dy, s.y_at(i, oy, ox, k), type);
@@ -136,17 +151,17 @@ cudnnStatus_t backward_filter(cudnnHandle_t handle, const void*, cudnnTensorDesc
   return CUDNN_STATUS_SUCCESS;
 }
 
-/// One algorithm, and before it one whose bits change from run to run: nobody may take that.
+/// All algorithms, 0 first: nobody may take that.
 template <class Performance>
-cudnnStatus_t two_algorithms(int wanted, int* got, Performance* found) {
+cudnnStatus_t list(cudnnConvolutionDescriptor_t conv, int wanted, int* got, Performance* found) {
   COUNTED("cudnnGetConvolutionAlgorithm_v7");
-  *got = wanted < 2 ? wanted : 2;
-  std::memset(found, 0, sizeof(Performance) * static_cast<size_t>(*got));
-  found[0].determinism = CUDNN_NON_DETERMINISTIC;
-  if (*got == 2) {
-    found[1].determinism = CUDNN_DETERMINISTIC;
-    found[1].algo = static_cast<decltype(found[1].algo)>(kDeterministic);
-    found[1].memory = 1000;
+  *got = std::min(wanted, emulator::kAlgorithms);
+  for (int i = 0; i < *got; ++i) {
+    found[i] = {};
+    found[i].algo = static_cast<decltype(found[i].algo)>(i);
+    found[i].determinism = i == 0 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC;
+    found[i].memory = size_t{1000} * size_t(i);
+    found[i].mathType = conv->math;
   }
   return CUDNN_STATUS_SUCCESS;
 }
@@ -190,28 +205,28 @@ void* emulator::find_cudnn(const char* name) {
     return address(+[](cudnnConvolutionDescriptor_t c, int pad_h, int, int stride_h, int, int, int,
                        cudnnConvolutionMode_t mode, cudnnDataType_t) {
       COUNTED("cudnnSetConvolution2dDescriptor");
-      *c = {pad_h, stride_h};
+      *c = {pad_h, stride_h, CUDNN_DEFAULT_MATH};
       return mode == CUDNN_CROSS_CORRELATION ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
     });
   if (is("cudnnSetConvolutionMathType"))
-    return address(+[](cudnnConvolutionDescriptor_t, cudnnMathType_t) {
+    return address(+[](cudnnConvolutionDescriptor_t c, cudnnMathType_t math) {
       COUNTED("cudnnSetConvolutionMathType");
+      c->math = math;
       return CUDNN_STATUS_SUCCESS;
     });
   if (is("cudnnGetConvolutionForwardAlgorithm_v7"))
     return address(+[](cudnnHandle_t, cudnnTensorDescriptor_t, cudnnFilterDescriptor_t,
-                       cudnnConvolutionDescriptor_t, cudnnTensorDescriptor_t, int wanted, int* got,
-                       cudnnConvolutionFwdAlgoPerf_t* found) { return two_algorithms(wanted, got, found); });
+                       cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t, int wanted, int* got,
+                       cudnnConvolutionFwdAlgoPerf_t* found) { return list(conv, wanted, got, found); });
   if (is("cudnnGetConvolutionBackwardDataAlgorithm_v7"))
-    return address(
-        +[](cudnnHandle_t, cudnnFilterDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
-            cudnnTensorDescriptor_t, int wanted, int* got,
-            cudnnConvolutionBwdDataAlgoPerf_t* found) { return two_algorithms(wanted, got, found); });
+    return address(+[](cudnnHandle_t, cudnnFilterDescriptor_t, cudnnTensorDescriptor_t,
+                       cudnnConvolutionDescriptor_t conv, cudnnTensorDescriptor_t, int wanted, int* got,
+                       cudnnConvolutionBwdDataAlgoPerf_t* found) { return list(conv, wanted, got, found); });
   if (is("cudnnGetConvolutionBackwardFilterAlgorithm_v7"))
     return address(
-        +[](cudnnHandle_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t, cudnnConvolutionDescriptor_t,
-            cudnnFilterDescriptor_t, int wanted, int* got,
-            cudnnConvolutionBwdFilterAlgoPerf_t* found) { return two_algorithms(wanted, got, found); });
+        +[](cudnnHandle_t, cudnnTensorDescriptor_t, cudnnTensorDescriptor_t,
+            cudnnConvolutionDescriptor_t conv, cudnnFilterDescriptor_t, int wanted, int* got,
+            cudnnConvolutionBwdFilterAlgoPerf_t* found) { return list(conv, wanted, got, found); });
   if (is("cudnnConvolutionForward")) return address(forward);
   if (is("cudnnConvolutionBackwardData")) return address(backward_data);
   if (is("cudnnConvolutionBackwardFilter")) return address(backward_filter);

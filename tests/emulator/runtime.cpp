@@ -43,6 +43,7 @@ std::vector<const char*> names;
 
 std::set<const void*> pinned;
 std::set<cudaStream_t> capturing;
+float passed = 0;  // milliseconds
 
 cudaError_t note(cudaError_t error) {
   if (error != cudaSuccess) last = error;
@@ -82,6 +83,7 @@ int64_t calls_after_fault() { return after_fault; }
 const std::string& failed_call() { return failed; }
 std::vector<const char*> take_call_names() { return std::exchange(names, {}); }
 void fail_call(int64_t n) { countdown = n; }
+void pass_time(float milliseconds) { passed += milliseconds; }
 
 void reset_device() {
   count = after_fault = 0;
@@ -242,7 +244,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   COUNTED("cudaEventRecord");
   if (emulator::is_capturing(stream)) return emulator::forbidden_in_capture();  // CUDA would record a node
-  event->time = std::chrono::steady_clock::now();
+  event->time = std::chrono::steady_clock::now() +
+                std::chrono::microseconds(static_cast<int64_t>(emulator::passed * 1000));
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) {

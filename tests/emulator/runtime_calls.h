@@ -25,6 +25,9 @@ std::vector<const char*> take_call_names();
 /// A healthy, empty device again; counts from 0. No context may be alive.
 void reset_device();
 
+/// Makes events that are recorded later so much later, on top of the time that passes.
+void pass_time(float milliseconds);
+
 /// Runs work of a stream now, or records it while the stream is being captured.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
 bool is_capturing(cudaStream_t stream);

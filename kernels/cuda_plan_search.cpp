@@ -1,0 +1,78 @@
+#include "kernels/cuda_plan_search.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+
+namespace stopgrad::cuda {
+
+namespace {
+
+constexpr int kRuns = 5;
+constexpr float kBetter = 0.97f;  // of the time of what the library ranks before
+
+class Event {
+ public:
+  explicit Event(Context& context) : context_(context) {
+    context.check(cudaEventCreateWithFlags(&event_, cudaEventDefault), "cudaEventCreateWithFlags");
+  }
+  ~Event() {
+    if (context_.usable()) cudaEventDestroy(event_);
+  }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void record() { context_.check(cudaEventRecord(event_, context_.stream()), "cudaEventRecord"); }
+  float milliseconds_since(const Event& begin) {
+    context_.check(cudaEventSynchronize(event_), "cudaEventSynchronize");
+    float out = 0;
+    context_.check(cudaEventElapsedTime(&out, begin.event_, event_), "cudaEventElapsedTime");
+    return out;
+  }
+
+ private:
+  Context& context_;
+  cudaEvent_t event_ = nullptr;
+};
+
+}  // namespace
+
+SearchMemory::~SearchMemory() {
+  for (void* at : held_) context_.free(at);
+}
+
+void* SearchMemory::add(size_t bytes) {
+  held_.push_back(nullptr);
+  held_.back() = context_.allocate(std::max<size_t>(bytes, 1));
+  context_.fill(held_.back(), 0x3c, bytes);  // as bf16 and as float 0.0115
+  return held_.back();
+}
+
+int fastest(Context& context, int candidates, const std::function<bool(int)>& run) {
+  Event begin(context), end(context);
+  std::vector<std::vector<float>> times(static_cast<size_t>(candidates));
+  std::vector<bool> runs(static_cast<size_t>(candidates));
+  for (int i = 0; i < candidates; ++i) runs[size_t(i)] = run(i);
+  for (int round = 0; round < kRuns; ++round)
+    for (int i = 0; i < candidates; ++i) {
+      if (!runs[size_t(i)]) continue;
+      begin.record();
+      run(i);
+      end.record();
+      times[size_t(i)].push_back(end.milliseconds_since(begin));
+    }
+  int best = -1;
+  float shortest = 0;
+  for (int i = 0; i < candidates; ++i) {
+    if (!runs[size_t(i)]) continue;
+    std::vector<float>& t = times[size_t(i)];
+    std::nth_element(t.begin(), t.begin() + kRuns / 2, t.end());
+    const float median = t[kRuns / 2];
+    if (best >= 0 && median >= kBetter * shortest) continue;
+    best = i;
+    shortest = median;
+  }
+  return best;
+}
+
+}  // namespace stopgrad::cuda

@@ -1,0 +1,187 @@
+// The search for algorithms, over stand-ins that take as long as a test says.
+#include <catch2/catch.hpp>
+
+#include "kernels/conv2d.h"
+#include "kernels/cuda_libraries.h"
+#include "kernels/gemm.h"
+#include "tests/emulator/device_memory.h"
+#include "tests/emulator/fake_libraries.h"
+#include "tests/emulator/runtime_calls.h"
+#include "tests/small_run.h"
+
+#include <cuda_runtime_api.h>
+
+using namespace stopgrad;
+using namespace stopgrad::test;
+
+namespace {
+
+/// The search on, its file in a folder of its own, algorithm 1 the fastest; all as before at the end.
+struct Searching {
+  Folder cache;
+  Searching() {
+    emulator::reset_device();
+    setenv("STOPGRAD_PLAN_SEARCH", "auto", 1);
+    setenv("XDG_CACHE_HOME", cache.path.c_str(), 1);
+    make_fastest(1);
+  }
+  ~Searching() {
+    unsetenv("STOPGRAD_PLAN_SEARCH");
+    unsetenv("XDG_CACHE_HOME");
+    for (int algorithm = 0; algorithm < 4; ++algorithm) emulator::set_algorithm_time(algorithm, 0);
+    emulator::set_device_bytes(size_t{256} << 20);
+    emulator::reset_device();
+  }
+  /// 0 always gives other bits and 3 never runs; both would be quicker still.
+  static void make_fastest(int algorithm) {
+    const float times[] = {100, algorithm == 1 ? 500.0f : 900.0f, algorithm == 2 ? 500.0f : 900.0f, 100};
+    for (int i = 0; i < 4; ++i) emulator::set_algorithm_time(i, times[i]);
+  }
+};
+
+constexpr ConvShape kShape{2, 4, 4, 8, 8, 3, 1, 1};
+
+/// One convolution, and which of the stand-in's algorithms the book then has for it.
+std::string forward(cuda::Context& context) {
+  float* const memory = static_cast<float*>(context.allocate(5000 * sizeof(float)));
+  context.fill(memory, 0, 5000 * sizeof(float));
+  run(ConvForward<float>{kShape, memory, memory + 1000, memory + 2000}, context);
+  context.free(memory);
+  const std::string text = context.libraries().book().text(), mark = " = ";
+  return text.substr(text.find(mark) + mark.size(), 1);
+}
+
+Recipe cuda_recipe() {
+  Recipe recipe = small_recipe();
+  recipe.device = "cuda";
+  return recipe;
+}
+
+}  // namespace
+
+TEST_CASE("the fastest algorithm that always gives the same bits is taken and kept", "[cuda][plans]") {
+  Searching searching;
+  {
+    cuda::Context context;
+    Searching::make_fastest(2);
+    CHECK(forward(context) == "2");
+  }
+  Searching::make_fastest(1);
+  const int64_t before = emulator::calls();
+  {
+    cuda::Context context;
+    CHECK(forward(context) == "2");  // from the file
+    const int64_t kept = emulator::calls() - before;
+    setenv("STOPGRAD_PLAN_SEARCH", "off", 1);
+    cuda::Context plain;
+    CHECK(forward(plain) == "1");  // what the library ranks first
+    CHECK(emulator::calls() - before == 2 * kept);
+  }
+  setenv("STOPGRAD_PLAN_SEARCH", "fast", 1);
+  cuda::Context wrong;
+  CHECK_THROWS_WITH(forward(wrong), Catch::Contains("choose auto or off"));
+}
+
+TEST_CASE("an algorithm that a file names and the library lacks is searched for anew", "[cuda][plans]") {
+  Searching searching;
+  {
+    cuda::Context context;
+    forward(context);
+    cuda::PlanBook& book = context.libraries().book();
+    const std::string text = book.text(), key = text.substr(text.find('\n') + 1);
+    book.take(key.substr(0, key.find(" = ")), "9 0 0", true);
+  }
+  Searching::make_fastest(2);
+  cuda::Context context;
+  CHECK(forward(context) == "2");
+}
+
+TEST_CASE("without memory to search in, the first algorithm is taken and not kept", "[cuda][plans]") {
+  Searching searching;
+  Searching::make_fastest(2);
+  {
+    emulator::set_device_bytes(22000);
+    cuda::Context context;
+    CHECK(forward(context) == "1");
+  }
+  emulator::set_device_bytes(size_t{256} << 20);
+  cuda::Context context;
+  CHECK(forward(context) == "2");
+}
+
+TEST_CASE("a plan that is missing during capture is an error that says so", "[cuda][plans]") {
+  Searching searching;
+  cuda::Context context;
+  auto* const memory = static_cast<float*>(context.allocate(5000 * sizeof(float)));
+  context.fill(memory, 0, 5000 * sizeof(float));
+  REQUIRE(cudaStreamBeginCapture(context.stream(), cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  CHECK_THROWS_WITH(run(ConvForward<float>{kShape, memory, memory + 1000, memory + 2000}, context),
+                    Catch::Contains("a plan of a convolution") && Catch::Contains("during capture"));
+  const Gemm<float, float> product{4, 4, 4, false, false, memory, memory + 100, memory + 200, false, nullptr};
+  CHECK_THROWS_WITH(run(product, context), Catch::Contains("capture"));
+  cudaGraph_t graph = nullptr;
+  REQUIRE(cudaStreamEndCapture(context.stream(), &graph) == cudaSuccess);
+  cudaGraphDestroy(graph);
+  run(product, context);
+  CHECK(forward(context) == "1");
+  context.free(memory);
+}
+
+TEST_CASE("a resumed run takes the algorithms of its checkpoint and ends in the same bits", "[cuda][plans]") {
+  Searching searching;
+  const auto train = [](const fs::path& folder, int64_t until) {
+    Model model(cuda_recipe(), {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, folder.string());
+    const std::string latest = latest_checkpoint(folder.string());
+    const std::string note = latest.empty() ? "" : trainer.resume(latest);
+    TrainerEvents events;
+    events.stop = [&] { return trainer.step() == until; };
+    trainer.run(events);
+    return note + state_of(model);
+  };
+  const auto forget = [&] { fs::remove_all(searching.cache.path); };
+  Folder first, second, broken;
+  Searching::make_fastest(1);
+  const std::string ones = train(first.path, 20);
+  forget();
+  Searching::make_fastest(2);
+  const std::string twos = train(second.path, 20);
+  CHECK(ones != twos);  // else the next line would show nothing
+  train(broken.path, 7);
+  forget();
+  Searching::make_fastest(1);
+  CHECK(train(broken.path, 20) == twos);
+}
+
+TEST_CASE("whichever call of a search fails, the run ends with a message", "[cuda][plans][failures]") {
+  Searching searching;
+  std::string message;
+  const auto run_into = [&] {
+    fs::remove_all(searching.cache.path);
+    try {
+      cuda::Context context;
+      forward(context);
+      return Exit::ok;
+    } catch (const Error& error) {
+      message = error.what();
+      return error.code();
+    }
+  };
+  REQUIRE(run_into() == Exit::ok);
+  const int64_t calls = emulator::calls();
+  bool timed = false;
+  for (int64_t n = 0; n < calls; ++n) {
+    emulator::reset_device();
+    emulator::fail_call(n);
+    const Exit code = run_into();
+    const std::string& name = emulator::failed_call();
+    INFO("call " << n << ", " << name << ": " << message);
+    timed = timed || name == "cudaEventElapsedTime";
+    const bool tidying = name.find("Destroy") != std::string::npos || name == "cudaFree";
+    if (name == "cudaMalloc") CHECK((code == Exit::memory || code == Exit::ok));  // ok: not searched
+    else if (tidying) CHECK((code == Exit::ok || code == Exit::device));
+    else CHECK(code == Exit::device);
+    if (!tidying) CHECK(emulator::calls_after_fault() == 0);
+  }
+  CHECK(timed);
+}
