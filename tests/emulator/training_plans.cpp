@@ -32,7 +32,7 @@ struct Searching {
     emulator::set_device_bytes(size_t{256} << 20);
     emulator::reset_device();
   }
-  /// 0 always gives other bits and 3 never runs; both would be quicker still.
+  /// 0 gives other bits on every run and 3 never runs; both would be quicker still.
   static void make_fastest(int algorithm) {
     const float times[] = {100, algorithm == 1 ? 500.0f : 900.0f, algorithm == 2 ? 500.0f : 900.0f, 100};
     for (int i = 0; i < 4; ++i) emulator::set_algorithm_time(i, times[i]);
@@ -40,6 +40,7 @@ struct Searching {
 };
 
 constexpr ConvShape kShape{2, 4, 4, 8, 8, 3, 1, 1};
+constexpr const char* kText = "2 images 4x4x8 to 8, kernel 3, stride 1, padding 1";
 
 /// One convolution, and which of the stand-in's algorithms the book then has for it.
 std::string forward(cuda::Context& context) {
@@ -80,6 +81,28 @@ TEST_CASE("the fastest algorithm that always gives the same bits is taken and ke
   setenv("STOPGRAD_PLAN_SEARCH", "fast", 1);
   cuda::Context wrong;
   CHECK_THROWS_WITH(forward(wrong), Catch::Contains("choose auto or off"));
+}
+
+TEST_CASE("products are searched for as well, and floats keep to the arithmetic they were promised",
+          "[cuda][plans]") {
+  Searching searching;
+  Searching::make_fastest(2);
+  cuda::Context context;
+  auto* const memory = static_cast<float*>(context.allocate(5000 * sizeof(float)));
+  context.fill(memory, 0, 5000 * sizeof(float));
+  run(Gemm<float, float>{4, 5, 6, false, true, memory, memory + 100, memory + 200, false, memory + 300},
+      context);
+  context.free(memory);
+  CHECK_THAT(context.libraries().book().text(),
+             Catch::Contains("gemm, float32 to float32, 4 x 5 x 6, b transposed, bias = 2 0"));
+  forward(context);
+  context.float_math = cuda::FloatMath::tf32;
+  forward(context);
+  const std::string text = context.libraries().book().text();
+  CHECK_THAT(text, Catch::Contains(
+                       fmt::format("conv forward, float32, {} = 2 {} 2000", kText, int(CUDNN_FMA_MATH))));
+  CHECK_THAT(text, Catch::Contains(fmt::format("conv forward, float32 in tf32, {} = 2 {} 2000", kText,
+                                               int(CUDNN_TENSOR_OP_MATH))));
 }
 
 TEST_CASE("an algorithm that a file names and the library lacks is searched for anew", "[cuda][plans]") {
