@@ -1,32 +1,76 @@
 #!/usr/bin/env bash
-# On a machine with a GPU: every CUDA schedule against the CPU's, the golden steps, resume bit for bit, then NVIDIA's
-# compute-sanitizer on small shapes. A tool that is not there is reported and the rest goes on.
-#   tools/test_gpu.sh [build/cuda]      (built with: cmake --preset cuda && cmake --build --preset cuda)
+# The day there is a GPU, in under nine minutes: every CUDA schedule against the CPU's, batch norm against cuDNN's,
+# golden steps, run-twice and resume bits, NVIDIA's compute-sanitizer, and a short CIFAR-10 training on both devices.
+# Prints a table at the end; logs go to a folder. What cannot run here is named and the rest goes on.
+#   tools/test_gpu.sh [BUILD] [--out DIR] [--only STAGE]...     BUILD: build/cuda, from cmake --preset cuda and a build
+#   STOPGRAD_CIFAR10=DIR    folder of CIFAR-10's binary files, for the training
+# Exit code 1: a stage failed; 77: none failed, but with --only none ran.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-build=${1:-build/cuda}
-failed=()
-run() {
-  local name=$1 start=$SECONDS
-  shift
+build=build/cuda out=${OUT:-} only=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --out) out=$2; shift 2 ;;
+    --only) only+=("$2"); shift 2 ;;
+    -*) echo "usage: tools/test_gpu.sh [BUILD] [--out DIR] [--only STAGE]..." >&2; exit 2 ;;
+    *) build=$1; shift ;;
+  esac
+done
+out=${out:-$build/gpu_logs}
+mkdir -p "$out" || exit 2
+schedules=$build/tests/cuda/cuda_tests steps=$build/tests/cuda/cuda_training_tests simsiam=$build/tools/simsiam
+deadline=$((SECONDS + 530)) table=() failed=0 ran=0
+row() { table+=("$(printf '%-14s %-9s %5s s  %s' "$1" "$2" "$3" "$4")"); }
+wanted() { [ ${#only[@]} = 0 ] || [[ " ${only[*]} " = *" $1 "* ]]; }
+
+# stage NAME SECONDS COMMAND...: 0 passes, 77 did not run for the reason in its last line, all else fails.
+stage() {
+  local name=$1 limit=$2 start=$SECONDS log=$out/$1.log code=0 left=$((deadline - SECONDS))
+  wanted "$name" || return 0
+  if [ $left -lt 5 ]; then row "$name" "not run" 0 "the nine minutes are over"; return; fi
+  [ "$limit" -lt $left ] || limit=$left
   echo "== $name"
-  "$@" || failed+=("$name")
-  echo "== $name took $((SECONDS - start)) s"
+  timeout -k 5 "$limit" bash -c '"$@"' - "${@:3}" >"$log" 2>&1 || code=$?
+  local last
+  last=$(grep -v '^=*$' "$log" | tail -1 | cut -c1-90)
+  case $code in
+    0) ran=1; row "$name" passed $((SECONDS - start)) "$last" ;;
+    77) row "$name" "not run" $((SECONDS - start)) "$last" ;;
+    124 | 137) failed=1; row "$name" FAILED $((SECONDS - start)) "not done in $limit s: $log" ;;
+    *) failed=1; row "$name" FAILED $((SECONDS - start)) "exit code $code: $log" ;;
+  esac
 }
 
-tests=$build/tests/cuda/cuda_tests training=$build/tests/cuda/cuda_training_tests
-run "every schedule" "$tests"
-run "ladders" "$build/tests/cuda/cuda_ladder_tests"
-run "whole steps" "$training"
-if command -v compute-sanitizer >/dev/null; then
-  for tool in memcheck racecheck synccheck initcheck; do
-    run "$tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests" '[batch_norm],[cosine_loss],[augment],[topk],[sgd],[reduce]'
-  done
-else
-  echo "compute-sanitizer is not here: memcheck, racecheck, synccheck and initcheck did not run"
-fi
-if [ ${#failed[@]} -gt 0 ]; then
-  printf 'FAILED: %s\n' "${failed[@]}"
-  exit 1
-fi
-echo "all passed on $(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)"
+# One tool over our own kernels on small shapes. A tool that writes no summary was never attached.
+sanitize() {
+  local tool=$1 log=$out/$1.sanitizer code=0
+  command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not here"; return 77; }
+  STOPGRAD_TEST_ELEMENTS=20000 compute-sanitizer --tool "$tool" --error-exitcode 86 "$schedules" \
+    '~[conv2d]~[gemm]~[cudnn]~[plans]' >"$log" 2>&1 || code=$?
+  tail -40 "$log"
+  if ! grep -q 'SUMMARY' "$log"; then echo "$tool could not attach: $(tail -1 "$log")"; return 77; fi
+  return $code
+}
+
+knn_curve() {
+  [ -n "${STOPGRAD_CIFAR10:-}" ] || { echo "STOPGRAD_CIFAR10 names no folder of CIFAR-10's binary files"; return 77; }
+  tests/cuda/knn_curve.sh "$simsiam" "cifar10:$STOPGRAD_CIFAR10" "$out/knn_curve"
+}
+
+export schedules simsiam out
+export -f sanitize knn_curve
+for program in "$schedules" "$steps" "$simsiam"; do
+  [ -x "$program" ] || { echo "$program is not built: cmake --preset cuda && cmake --build --preset cuda" >&2; exit 2; }
+done
+stage schedules 120 "$schedules" '~[cudnn]'
+stage cudnn 60 "$schedules" '[cudnn]'
+stage golden 30 "$steps" '[golden]'
+stage steps 240 "$steps" '~[golden]'
+stage knn_curve 150 knn_curve
+for tool in memcheck racecheck synccheck initcheck; do stage $tool 90 sanitize $tool; done
+
+echo
+"$simsiam" info | grep -i '^cuda' | head -1
+printf '%s\n' "${table[@]}" | tee "$out/summary.txt"
+[ $failed = 0 ] || exit 1
+[ $ran = 1 ] || [ ${#only[@]} = 0 ] || exit 77

@@ -24,6 +24,19 @@ TEMPLATE_TEST_CASE("batch norm on CUDA agrees with the reference", "[cuda][batch
   });
 }
 
+TEMPLATE_TEST_CASE("batch norm on CUDA agrees with the reference on layers of real networks",
+                   "[cuda][batch_norm]", float, bf16) {
+  for (const MatrixCase& shape : matrix_cases()) {
+    if (!shape.real || !affordable(int64_t{shape.rows} * shape.channels, true)) continue;
+    for (const Residual residual : {Residual::no, Residual::yes}) {
+      INFO(shape.name << ", residual " << int(residual));
+      Layer<TestType> layer(2, shape.rows / 2, shape.channels, Affine::yes, Relu::yes, residual);
+      on_device(layer);
+      check_outputs(layer);
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("batch norm on CUDA is the CPU's bit for bit on whole numbers", "[cuda][batch_norm]",
                    float, bf16) {
   for (const int channels : {1, 3, 16, 70}) {
