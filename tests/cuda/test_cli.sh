@@ -19,6 +19,8 @@ expect 0 'cuda' info
 expect 0 'cuda (emulated)' train --device cuda --out "$work/whole" "${toy[@]}"
 grep -q '"stopgrad.device":"cuda (emulated)"' <(head -c 20000 "$work/whole/checkpoint-000012.safetensors" | tr -d '\0') ||
   fail "the checkpoint does not say what it was trained on"
+grep -q 'stopgrad.library_plans.*conv forward' <(head -c 20000 "$work/whole/checkpoint-000012.safetensors" | tr -d '\0') ||
+  fail "the checkpoint does not say which algorithms the libraries took"
 cp -r "$work/whole" "$work/part"
 rm "$work/part/checkpoint-000008.safetensors" "$work/part/checkpoint-000012.safetensors"
 expect 0 'resumed from .* at step 4' train --device cuda --out "$work/part" --resume auto "${toy[@]}"
@@ -32,4 +34,9 @@ expect 3 'choose auto, cpu, cuda or cuda:N' train --device gpu --out "$work/x" "
 expect 8 'cuda:3: this machine has 1 device' train --device cuda:3 --out "$work/x" "${toy[@]}"
 expect 3 'choose float32 on the CPU' train --device cpu --precision tf32 --out "$work/x" "${toy[@]}"
 expect 0 'cuda (emulated)' train --device cuda --precision bf16 --out "$work/half" "${toy[@]}"
+toy+=(train.steps=1)
+STOPGRAD_PLAN_SEARCH=auto XDG_CACHE_HOME=$work/cache expect 0 'cuda (emulated)' train --device cuda --out "$work/searched" "${toy[@]}"
+grep -q 'conv backward weight' "$work"/cache/stopgrad/plans-*.txt || fail "the search kept no plans"
+STOPGRAD_PLAN_SEARCH=auto XDG_CACHE_HOME= HOME=/dev/null expect 0 'cannot be written' train --device cuda --out "$work/homeless" "${toy[@]}"
+STOPGRAD_PLAN_SEARCH=fast expect 3 'choose auto or off' train --device cuda --out "$work/x" "${toy[@]}"
 echo "the program runs on CUDA"
