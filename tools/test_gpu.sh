@@ -18,7 +18,8 @@ while [ $# -gt 0 ]; do
 done
 out=${out:-$build/gpu_logs}
 mkdir -p "$out" || exit 2
-schedules=$build/tests/cuda/cuda_tests steps=$build/tests/cuda/cuda_training_tests simsiam=$build/tools/simsiam
+tests=$build/tests/cuda simsiam=$build/tools/simsiam
+schedules=$tests/cuda_tests steps=$tests/cuda_training_tests ladder=$tests/cuda_ladder_tests
 deadline=$((SECONDS + 530)) table=() failed=0 ran=0
 row() { table+=("$(printf '%-14s %-9s %5s s  %s' "$1" "$2" "$3" "$4")"); }
 wanted() { [ ${#only[@]} = 0 ] || [[ " ${only[*]} " = *" $1 "* ]]; }
@@ -59,11 +60,12 @@ knn_curve() {
 
 export schedules simsiam out
 export -f sanitize knn_curve
-for program in "$schedules" "$steps" "$simsiam"; do
+for program in "$schedules" "$steps" "$ladder" "$simsiam"; do
   [ -x "$program" ] || { echo "$program is not built: cmake --preset cuda && cmake --build --preset cuda" >&2; exit 2; }
 done
 stage schedules 120 "$schedules" '~[cudnn]'
 stage cudnn 60 "$schedules" '[cudnn]'
+stage ladder 60 "$ladder"
 stage golden 30 "$steps" '[golden]'
 stage steps 240 "$steps" '~[golden]'
 stage knn_curve 150 knn_curve
