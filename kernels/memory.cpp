@@ -109,9 +109,11 @@ void Fence::wait() {
 }
 
 void Fence::finish() noexcept {
+  [[maybe_unused]] const Device& device = device_;
+  ON_CUDA(if (!device.cuda->usable()) return );  // a broken device does no more work
   try {
     wait();
-  } catch (const Error&) {  // a broken device does no more work
+  } catch (const Error&) {  // so does one that breaks
   }
 }
 

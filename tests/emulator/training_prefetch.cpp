@@ -18,6 +18,7 @@ Ending run_with_room(bool room, bool graph) {
   Folder folder;
   Recipe recipe = small_recipe();
   recipe.device = "cuda";
+  recipe.batch = 8;
   recipe.graph = graph;
   Model model(recipe, {8, 8, 3});
   { const Tensor views_of_the_trainer(model.step_memory(), {1 << 14}, DType::f32); }

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda_context.h"
 #include "kernels/memory.h"
+#include "models/features.h"
 #include "tests/small_run.h"
 
 using namespace stopgrad;
@@ -11,8 +12,16 @@ using namespace stopgrad::test;
 
 namespace {
 
+/// Half of the small set: five epochs of four steps, with a rate that changes in each.
+const Dataset& images() {
+  static const Dataset set = first_images(small_set(), 32);
+  return set;
+}
+
 Recipe graph_recipe(bool graph, const std::string& precision = "float32") {
-  Recipe recipe = small_recipe();  // five epochs of four steps, a rate that changes with each
+  Recipe recipe = small_recipe();
+  recipe.batch = 8;
+  recipe.base_rate = 2;
   recipe.device = "cuda";
   recipe.precision = precision;
   recipe.graph = graph;
@@ -30,7 +39,7 @@ Ending run_whole(const Recipe& recipe, const std::function<void(Model&, int64_t)
                  const Dataset* test = nullptr) {
   Folder folder;
   Model model(recipe, {8, 8, 3});
-  Trainer trainer(model, small_set(), test, folder.path.string());
+  Trainer trainer(model, images(), test, folder.path.string());
   TrainerEvents events;
   if (between) events.step = [&](const StepReport& r) { between(model, r.step); };
   CHECK(trainer.run(events) == RunEnd::finished);
@@ -40,42 +49,52 @@ Ending run_whole(const Recipe& recipe, const std::function<void(Model&, int64_t)
 }  // namespace
 
 TEST_CASE("twenty steps with a replayed graph equal twenty without, bit for bit", "[cuda][graph]") {
-  for (const char* precision : {"float32", "bf16"})
-    for (const char* form : {"branch", "batched"}) {
-      INFO(precision << ", " << form);
-      Recipe with = graph_recipe(true, precision), without = graph_recipe(false, precision);
-      with.form = without.form = form;
-      const Ending replayed = run_whole(with), eager = run_whole(without);
-      CHECK(replayed == eager);
-      CHECK(replayed.replays == 16);  // steps 0, 10 and 19 measure the rank, step 1 warms up
-      CHECK(eager.replays == 0);
-      CHECK(std::count(replayed.metrics.begin(), replayed.metrics.end(), '\n') == 20);
-    }
+  for (const auto& [precision, form] : {std::pair{"float32", "batched"}, {"bf16", "branch"}}) {
+    INFO(precision << ", " << form);
+    Recipe with = graph_recipe(true, precision), without = graph_recipe(false, precision);
+    with.form = without.form = form;
+    const Ending replayed = run_whole(with), eager = run_whole(without);
+    CHECK(replayed == eager);
+    CHECK(replayed.replays == 16);  // steps 0, 10 and 19 measure the rank, step 1 warms up
+    CHECK(eager.replays == 0);
+    CHECK(std::count(replayed.metrics.begin(), replayed.metrics.end(), '\n') == 20);
+  }
 }
 
-TEST_CASE("a step that is waited for reports what the run reports", "[cuda][graph]") {
-  std::vector<std::string> lines[2];
-  for (const bool graph : {false, true}) {
-    Model model(graph_recipe(graph), {8, 8, 3});
-    Trainer trainer(model, small_set(), nullptr, "");
-    for (int i = 0; i < 20; ++i) {
-      const StepReport r = trainer.train_step();
-      CHECK(r.step == i);
-      lines[graph].push_back(fmt::format("{} {} {} {} {} {}", r.epoch, r.loss, r.spread, r.rate,
-                                         r.predictor_rate, r.rank.value_or(-1)));
-    }
-    CHECK(trainer.replays() == (graph ? 16 : 0));
-  }
-  CHECK(lines[0] == lines[1]);
+TEST_CASE("a run reports of each step, one step late, what a step that is waited for reports",
+          "[cuda][graph]") {
+  const auto line_of = [](const StepReport& r) {
+    return fmt::format("{} {} {} {} {} {} {}", r.step, r.epoch, r.loss, r.spread, r.rate, r.predictor_rate,
+                       r.rank.value_or(-1));
+  };
+  std::vector<std::string> waited, late;
+  std::vector<int64_t> ahead;
+  Model first(graph_recipe(false), {8, 8, 3}), second(graph_recipe(true), {8, 8, 3});
+  Trainer stepwise(first, images(), nullptr, "");
+  for (int i = 0; i < 20; ++i) waited.push_back(line_of(stepwise.train_step()));
+  Trainer trainer(second, images(), nullptr, "");
+  TrainerEvents events;
+  events.step = [&](const StepReport& r) {
+    late.push_back(line_of(r));
+    ahead.push_back(trainer.step() - r.step);
+  };
+  trainer.run(events);
+  CHECK(late == waited);
+  CHECK(trainer.replays() == 16);
+  CHECK(ahead == [] {
+    std::vector<int64_t> want(20, 2);  // one step behind, but for the last
+    want.back() = 1;
+    return want;
+  }());
 }
 
 TEST_CASE("a run with the graph, stopped at step seven, goes on as a run without it would", "[cuda][graph]") {
   Folder straight, broken;
   Model whole(graph_recipe(false), {8, 8, 3});
-  Trainer(whole, small_set(), nullptr, straight.path.string()).run({});
+  Trainer(whole, images(), nullptr, straight.path.string()).run({});
   {
     Model first(graph_recipe(true), {8, 8, 3});
-    Trainer trainer(first, small_set(), nullptr, broken.path.string());
+    Trainer trainer(first, images(), nullptr, broken.path.string());
     TrainerEvents events;
     events.stop = [&] { return trainer.step() == 7; };
     CHECK(trainer.run(events) == RunEnd::stopped);
@@ -85,7 +104,7 @@ TEST_CASE("a run with the graph, stopped at step seven, goes on as a run without
     CHECK(trainer.run(events) == RunEnd::stopped);
   }
   Model second(graph_recipe(true), {8, 8, 3});
-  Trainer trainer(second, small_set(), nullptr, broken.path.string());
+  Trainer trainer(second, images(), nullptr, broken.path.string());
   trainer.resume(latest_checkpoint(broken.path.string()));
   CHECK(trainer.step() == 12);
   CHECK(trainer.run({}) == RunEnd::finished);
@@ -102,7 +121,6 @@ TEST_CASE("evaluations and checkpoints between replays change nothing", "[cuda][
   CHECK(replayed == eager);
   CHECK(replayed.replays >= 15);  // the first evaluation may move the scratch memory
   CHECK(replayed.metrics.find("knn") != std::string::npos);
-  CHECK(replayed.state == run_whole(with).state);
 }
 
 TEST_CASE("a graph whose scratch memory has moved is captured again", "[cuda][graph]") {
@@ -131,13 +149,14 @@ TEST_CASE("memory that a caller holds is not written by a graph of before", "[cu
 
 TEST_CASE("a loss that is not finite ends the run with its own exit code and leaves the checkpoint before",
           "[cuda][graph]") {
+  std::string healthy;
   for (const bool graph : {true, false}) {
     INFO(graph);
     Folder folder;
     Recipe recipe = graph_recipe(graph);
     recipe.checkpoint_every = 1;
     Model model(recipe, {8, 8, 3});
-    Trainer trainer(model, small_set(), nullptr, folder.path.string());
+    Trainer trainer(model, images(), nullptr, folder.path.string());
     const Tensor& weight = model.slab().parameters()[0]->value;
     TrainerEvents events;
     events.step = [&](const StepReport& r) {  // while step 6 is under way: step 7, the epoch's last, is NaN
@@ -156,7 +175,8 @@ TEST_CASE("a loss that is not finite ends the run with its own exit code and lea
     CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 7);
     trainer.resume(latest);  // and it is whole
     CHECK(trainer.run({}) == RunEnd::finished);
-    CHECK(state_of(model) == run_whole(graph_recipe(graph)).state);
+    healthy = healthy.empty() ? run_whole(graph_recipe(graph)).state : healthy;
+    CHECK(state_of(model) == healthy);
   }
 }
 
@@ -171,7 +191,7 @@ TEST_CASE("collapse is noticed with the graph as without it", "[cuda][graph]") {
     recipe.fail_on_collapse = true;
     recipe.collapse_spread = 1;  // every step is low: the alarm comes with the tenth
     Model model(recipe, {8, 8, 3});
-    Trainer trainer(model, small_set(), nullptr, folder.path.string());
+    Trainer trainer(model, images(), nullptr, folder.path.string());
     TrainerEvents events;
     events.alarm = [&](const std::string& text) { heard[graph] = text; };
     CHECK(trainer.run(events) == RunEnd::collapsed);
@@ -186,7 +206,7 @@ TEST_CASE("collapse is noticed with the graph as without it", "[cuda][graph]") {
 
 TEST_CASE("once the step is captured, neither pool nor scratch memory asks for anything", "[cuda][graph]") {
   Model model(graph_recipe(true), {8, 8, 3});
-  Trainer trainer(model, small_set(), nullptr, "");
+  Trainer trainer(model, images(), nullptr, "");
   for (int i = 0; i < 2; ++i) trainer.train_step();
   const PoolStats step = model.step_memory().stats(), permanent = model.permanent().stats();
   const int64_t moves = model.device().cuda->scratch_moves();
