@@ -20,14 +20,23 @@ bool before(const Item& a, const Item& b) {
   return a.value > b.value || (a.value == b.value && a.index < b.index);
 }
 
-constexpr int kBlock = 64;  // values that one comparison of their maximum skips
+// Values that one comparison of their maximum skips: one register of AVX-512. Few, since a part of a bank
+// must have more blocks than k for the first bar.
+constexpr int kBlock = 16;
 
 /// The largest of x [n]; -infinity when all are NaN.
-float largest(const float* x, int n) {
+inline float largest(const float* x, int n) {
   float most = -std::numeric_limits<float>::infinity();
 #pragma omp simd reduction(max : most)
   for (int i = 0; i < n; ++i) most = x[i] > most ? x[i] : most;
   return most;
+}
+
+/// maxima[b] = the largest of block b
+void block_maxima(const float* x, int count, float* maxima) {
+  int b = 0;
+  for (; (b + 1) * kBlock <= count; ++b) maxima[b] = largest(x + b * kBlock, kBlock);
+  if (b * kBlock < count) maxima[b] = largest(x + b * kBlock, count - b * kBlock);
 }
 
 /// The best k of one row, sorted, newcomers that wait to be merged, and a bar: what does not come before it
@@ -84,8 +93,7 @@ class BestOfRow {
 void search_row(const float* values, int count, int64_t first, int k, float* maxima, float* sorted,
                 BestOfRow& best) {
   const int blocks = (count + kBlock - 1) / kBlock;
-  for (int b = 0; b < blocks; ++b)
-    maxima[b] = largest(values + b * kBlock, std::min(kBlock, count - b * kBlock));
+  block_maxima(values, count, maxima);
   if (!best.full() && blocks >= k) {
     // k blocks hold a value no smaller than the k-th largest maximum: a high bar before the first offer.
     std::copy(maxima, maxima + blocks, sorted);
