@@ -12,7 +12,7 @@ limit_mib=64
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DSTOPGRAD_DEVICE=cuda -DSTOPGRAD_ARCH=x86-64-v3 \
   -DSTOPGRAD_ONEDNN=OFF -DSTOPGRAD_TEST_DATA=. >/dev/null
-targets=(simsiam bench_step cuda_tests cuda_training_tests)
+targets=(simsiam bench_step cuda_tests cuda_training_tests cuda_ladder_tests)
 ! grep -q bench_kernels bench/CMakeLists.txt || targets+=(bench_kernels)
 cmake --build "$build" --target "${targets[@]}"
 rm -rf "$folder"
@@ -23,7 +23,7 @@ done
 git ls-files bench tests/golden tests/cuda tools/test_gpu.sh | grep -E '\.(py|sh|json|safetensors)$' |
   xargs cp --parents -t "$folder"
 # Scripts look for programs where a build leaves them.
-for place in tests/cuda/cuda_tests tests/cuda/cuda_training_tests tools/simsiam; do
+for place in tests/cuda/{cuda_tests,cuda_training_tests,cuda_ladder_tests} tools/simsiam; do
   mkdir -p "$folder/build/cuda/$(dirname $place)"
   ln -s "$(realpath -m --relative-to="$folder/build/cuda/$(dirname $place)" "$folder/bin/$(basename $place)")" "$folder/build/cuda/$place"
 done
