@@ -3,6 +3,7 @@
 # programs, tests, benchmarks and scripts, for any x86-64-v3 processor, with the shared libraries they need beside them.
 # There, in that folder: tools/test_gpu.sh, bench/run_all.sh --stage step, bin/simsiam.
 #   tools/pack_gpu.sh [FOLDER]        (install-gpu unless told; needs nvcc; checks what it made)
+# The same as an archive, below 64 MiB, is build/gpu/FOLDER.tar.gz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-install-gpu}
@@ -36,7 +37,9 @@ done | sort -u | xargs cp -L -t "$folder/lib"
 # A folder that was moved, in an environment without anything, must run.
 there=$(mktemp -d)
 trap 'rm -rf "$there"' EXIT
-cp -r "$folder" "$there/moved"
+archive=$build/$(basename "$folder").tar.gz
+tar -C "$(dirname "$folder")" -czf "$archive" "$(basename "$folder")"
+tar -C "$there" -xzf "$archive" && mv "$there/$(basename "$folder")" "$there/moved"
 clean() { (cd "$there" && env -i PATH=/usr/bin:/bin HOME="$there" "$@"); }
 for program in "$there"/moved/bin/*; do
   outside=$(clean ldd "$program" | awk -v wanted="^($libraries)" -v home="$there" '$1 ~ wanted && index($3, home) != 1')
@@ -50,7 +53,7 @@ if ! command -v nvidia-smi >/dev/null; then  # with a GPU, tools/test_gpu.sh is 
   clean moved/bin/bench_step --net tiny --device cuda 2>"$there/says" || status=$?
   [ $status -eq 8 ] && grep -q 'driver' "$there/says" || { echo "pack_gpu: --device cuda ended with $status:" >&2; cat "$there/says" >&2; exit 1; }
 fi
-mib=$(du -sm "$folder" | cut -f1)
-[ "$mib" -lt $limit_mib ] || { echo "pack_gpu: $folder has $mib MiB, more than $limit_mib" >&2; exit 1; }
+mib=$(du -sm "$archive" | cut -f1)
+[ "$mib" -lt $limit_mib ] || { echo "pack_gpu: $archive has $mib MiB, more than $limit_mib" >&2; exit 1; }
 newest() { objdump -T "$folder"/bin/* "$folder"/lib/* | grep -oE "\b$1_[0-9.]+" | sort -uV | tail -1; }
-echo "$folder: $mib MiB; needs $(newest GLIBC), $(newest GLIBCXX), a processor of level x86-64-v3"
+echo "$folder, and $archive of $mib MiB; needs $(newest GLIBC), $(newest GLIBCXX), a processor of level x86-64-v3"
