@@ -115,7 +115,7 @@ int measure_all(const Options& options, const Device& device, const char* device
     return 0;
   }
   Ceilings ceilings = measure_ceilings(device);
-  const auto measure_again = [&, last = Steady::now()]() mutable {
+  auto measure_again = [&, last = Steady::now()]() mutable {
     if (Steady::now() - last < std::chrono::seconds(10)) return;
     const Ceilings now = measure_ceilings(device);
     ceilings = {std::max(ceilings.copy, now.copy), std::max(ceilings.matmul_f32, now.matmul_f32),
