@@ -114,14 +114,15 @@ int measure_all(const Options& options, const Device& device, const char* device
     for (const Entry* entry : entries) fmt::print("{}\n", entry->name(device_name));
     return 0;
   }
-  Ceilings ceilings = measure_ceilings(device);
-  auto measure_again = [&, last = Steady::now()]() mutable {
-    if (Steady::now() - last < std::chrono::seconds(10)) return;
+  Ceilings ceilings{};
+  Steady::time_point last;
+  const auto measure_again = [&] {
     const Ceilings now = measure_ceilings(device);
     ceilings = {std::max(ceilings.copy, now.copy), std::max(ceilings.matmul_f32, now.matmul_f32),
                 std::max(ceilings.matmul_bf16, now.matmul_bf16)};
     last = Steady::now();
   };
+  for (int i = 0; i < (kEmulated ? 1 : 4); ++i) measure_again();
   if (!options.json) say(machine + "\n" + table_header(ceilings));
   benchmark::AddCustomContext("device", machine);
   benchmark::AddCustomContext("copy_bytes_per_second", fmt::format("{:.6g}", ceilings.copy));
@@ -131,7 +132,7 @@ int measure_all(const Options& options, const Device& device, const char* device
   std::vector<Result> results;
   int wrong = 0;
   const auto body = [&](const Entry& entry, benchmark::State& state) {
-    measure_again();  // a first measurement may have been disturbed
+    if (Steady::now() - last > std::chrono::seconds(10)) measure_again();  // others may have been disturbed
     const Outcome outcome = run_one(entry, device, device_name, ceilings, options.patience);
     if (!options.json) say(table_row(entry, outcome));
     if (outcome.result) results.push_back(*outcome.result);
