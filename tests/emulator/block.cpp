@@ -144,6 +144,7 @@ EMULATOR_UNWATCHED void Block::enter_thread() {
 }
 
 void Block::clean_up() {
+  const Quiet quiet;
   for (int i = 0; i < count_; ++i) threads_[static_cast<size_t>(i)].fiber.retire(host_, true);
   for (auto& meetings : open_) {
     for (Meeting* meeting : meetings) delete meeting;

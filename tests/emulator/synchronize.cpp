@@ -44,6 +44,7 @@ EMULATOR_UNWATCHED void Block::grid_barrier(Place place) {
 }
 
 void Block::release_grid(const Launch& launch, Block* const* blocks, size_t count) {
+  const Quiet quiet;
   const Place place = blocks[0]->threads_[0].place;
   for (size_t b = 0; b < count; ++b) {
     Block& block = *blocks[b];
