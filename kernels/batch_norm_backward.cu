@@ -170,9 +170,10 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
         __syncthreads();
       }
     plan.wait_for_blocks();
-    plan.for_each_channel<P>(call.channels, [&](int c, int place) {
+    plan.for_each_channel<P>(call.channels, [&](int c, int place, bool writes) {
       for (int h = 0; h < resident; ++h) {
         const float2 both = finish(call, g + h, c, parts, plan.parts, blockIdx.y == 0);
+        if (!writes) continue;
         plan.numbers(chip, h, 0)[place] = both.x;
         plan.numbers(chip, h, 1)[place] = both.y;
       }

@@ -84,12 +84,13 @@ struct OnChip {
   __device__ __forceinline__ void wait_for_blocks() const {
     if (splits > 1) grid_barrier();
   }
-  /// f(channel, its place in the tile), by a warp.
+  /// f(channel, its place in the tile, whether this is the lane that writes), by a warp.
   template <int P, class F>
   __device__ __forceinline__ void for_each_channel(int channels, F f) const {
-    const int warp = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y) / 32;
+    const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y), warp = thread / 32;
     const int first = static_cast<int>(blockIdx.x) * tx * P;
-    for (int i = warp; i < min(tx * P, channels - first); i += kOnChipThreads / 32) f(first + i, i);
+    for (int i = warp; i < min(tx * P, channels - first); i += kOnChipThreads / 32)
+      f(first + i, i, thread % 32 == 0);
   }
 };
 
