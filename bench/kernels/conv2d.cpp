@@ -43,7 +43,7 @@ struct Forward : Layer<T> {
     const auto x = this->x(before.x), w = this->w(before.w);
     const int64_t count = this->outputs();
     c.close(
-        "y", after.y, count, [&](int64_t i) { return reference::conv_forward(this->s, x, w, i); },
+        "y", after.y, count, [&](int64_t i) { return test::reference::conv_forward(this->s, x, w, i); },
         this->tolerances().y, sample_step(count, kSample));
     c.written("y", after.y, count);
   }
@@ -60,7 +60,8 @@ struct BackwardInput : Layer<T> {
     const auto dy = this->dy(before.dy), w = this->w(before.w);
     const int64_t count = this->inputs();
     c.close(
-        "dx", after.dx, count, [&](int64_t i) { return reference::conv_backward_input(this->s, dy, w, i); },
+        "dx", after.dx, count,
+        [&](int64_t i) { return test::reference::conv_backward_input(this->s, dy, w, i); },
         this->tolerances().dx, sample_step(count, kSample));
     c.written("dx", after.dx, count);
   }
@@ -80,7 +81,7 @@ struct BackwardWeight : Layer<T> {
     const double rounded = std::is_same_v<T, bf16> ? 0.5 * test::epsilon_of<bf16> : 0;
     const auto tolerance = this->tolerances().dw;
     for (int64_t i = 0; i < count; i += sample_step(count, kSample / 2)) {
-      const double want = reference::conv_backward_weight(this->s, x, dy, i);
+      const double want = test::reference::conv_backward_weight(this->s, x, dy, i);
       c.within("dw", i, after.dw[i], want, tolerance.at(want) + rounded * std::abs(want));
     }
     c.written("dw", after.dw, count);

@@ -34,7 +34,7 @@ struct Product {
     const auto w = test::doubles(std::vector(before.b, before.b + int64_t{k} * n));
     const int64_t count = int64_t{m} * n;
     const auto want = [&](int64_t i) {
-      return reference::gemm(m, n, k, transpose_a, transpose_b, x, w, int(i / n), int(i % n)) +
+      return test::reference::gemm(m, n, k, transpose_a, transpose_b, x, w, int(i / n), int(i % n)) +
              (bias ? double(before.bias[i % n]) : 0);
     };
     c.close("c", after.c, count, want, test::tolerance_of_sequence<Out>(k + 2, 1 / 3.0),

@@ -6,7 +6,7 @@
 
 #include "kernels/conv2d.h"
 
-namespace stopgrad::reference {
+namespace stopgrad::test::reference {
 
 /// x[n, i, j, c] of an image of this size, 0 outside it.
 inline double pixel(const std::vector<double>& x, int height, int width, int channels, int n, int i, int j,
@@ -73,4 +73,4 @@ inline double conv_backward_weight(const ConvShape& s, const std::vector<double>
   return static_cast<double>(sum);
 }
 
-}  // namespace stopgrad::reference
+}  // namespace stopgrad::test::reference

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace stopgrad::reference {
+namespace stopgrad::test::reference {
 
 /// Element (i, j) of op(a) op(b), where op(a) is [m, k] and op(b) [k, n].
 inline double gemm(int m, int n, int k, bool transpose_a, bool transpose_b, const std::vector<double>& a,
@@ -19,4 +19,4 @@ inline double gemm(int m, int n, int k, bool transpose_a, bool transpose_b, cons
   return static_cast<double>(sum);
 }
 
-}  // namespace stopgrad::reference
+}  // namespace stopgrad::test::reference
