@@ -12,12 +12,18 @@ using view::Axis, view::Svg;
 
 constexpr double kWidth = 860, kHeight = 560, kLeft = 78, kRight = 24, kBottom = 118;
 
-/// "batch_norm" of "BM_batch_norm_fwd/cpu/f32/...": one colour and marker each.
-std::string family_of(const std::string& name) {
-  std::string op = name.substr(3, name.find('/') - 3);
-  for (const char* end : {"_fwd", "_bwd", "_bwd_input", "_bwd_weight", "_inference"})
-    if (op.ends_with(end)) op.resize(op.size() - std::string_view(end).size());
-  return op;
+/// As many kinds of calls as there are colours and markers.
+constexpr const char* kKinds[view::styles] = {"batch norm", "convolutions",     "products",
+                                              "losses",     "maps and updates", "other"};
+size_t kind_of(const std::string& name) {
+  const auto has = [&name](const char* part) { return name.find(part) != std::string::npos; };
+  if (has("batch_norm")) return 0;
+  if (has("conv2d")) return 1;
+  if (has("gemm")) return 2;
+  if (has("cosine_loss") || has("softmax") || has("cross_entropy")) return 3;
+  for (const char* map : {"add", "accumulate", "scale", "relu_", "cast", "fill", "sgd", "moving_average"})
+    if (has((std::string("BM_") + map).c_str())) return 4;
+  return 5;
 }
 
 struct Plot {
@@ -53,13 +59,10 @@ struct Plot {
 
 std::string roofline(const std::vector<Result>& results, const Ceilings& ceilings, const std::string& title) {
   std::vector<double> xs, ys = {ceilings.matmul_f32, ceilings.matmul_bf16};
-  std::vector<std::string> families;
   for (const Result& r : results) {
     if (!(r.work.operations > 0)) continue;
     xs.push_back(r.work.operations / r.work.bytes);
     ys.push_back(r.work.operations / r.measured.ours.median);
-    if (std::find(families.begin(), families.end(), family_of(r.name)) == families.end())
-      families.push_back(family_of(r.name));
   }
   const auto wide = [](view::Range r) { return view::Range{r.low / 1.6, r.high * 1.6}; };
   Svg svg(kWidth, kHeight, title,
@@ -75,16 +78,15 @@ std::string roofline(const std::vector<Result>& results, const Ceilings& ceiling
            fmt::format("slope: copy at {:.1f} GB/s; filled: float32, thin: bf16", ceilings.copy * 1e-9));
   for (const Result& r : results) {
     if (!(r.work.operations > 0)) continue;
-    const auto index =
-        size_t(std::find(families.begin(), families.end(), family_of(r.name)) - families.begin());
+    const size_t kind = kind_of(r.name);
     const double x = plot.at_x(r.work.operations / r.work.bytes);
     const double y = plot.at_y(r.work.operations / r.measured.ours.median);
-    svg.open("g", {{"class", view::style_class(index)}});
-    svg.path(r.type == "bf16" ? "dense" : "marks", view::marker(index, x, y, index < view::styles ? 4 : 2.6));
+    svg.open("g", {{"class", view::style_class(kind)}});
+    svg.path(r.type == "bf16" ? "dense" : "marks", view::marker(kind, x, y));
     svg.close();
   }
   std::vector<view::LegendEntry> legend;
-  for (size_t i = 0; i < families.size(); ++i) legend.push_back({view::Sample::points, i, families[i]});
+  for (size_t i = 0; i < view::styles; ++i) legend.push_back({view::Sample::points, i, kKinds[i]});
   view::draw_legend(svg, legend, kLeft, kHeight - kBottom + 48, kWidth - kLeft - kRight);
   return svg.finish();
 }
