@@ -19,12 +19,12 @@ expect() {  # what, wanted exit code, command...
 }
 holds() { grep -qE "$2" "$1" || { echo "FAILED: '$2' is not in:"; cat "$1"; failures=$((failures + 1)); }; }
 
-for call in $(grep -ohE 'void run\(const [A-Za-z]+' kernels/*.h | sed 's/.* //' | sort -u); do
+for call in $(grep -ohE 'void run\(const [A-Z][A-Za-z]+' kernels/*.h | sed 's/.* //' | sort -u); do
   grep -qE "\b$call(<[^(]*>)? make\(Arena" bench/kernels/*.cpp || { echo "FAILED: no benchmark of $call"; failures=$((failures + 1)); }
 done
 
 quick="--max_time=0.002 --benchmark_min_time=0.001 --threads=1"
-expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2_)?r7_c5$|/n1003$|m5_n7_k9$|n2_h5_w7|n3_p35|v2_n3_h17|r7_n1001)' \
+expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2_)?r7_c5$|/n1003$|m5_n7_k9$|n2_h5_w7|n3_p35|v2_n3_h17|r7_n1001|r45_c3_k8)' \
   --benchmark_out="$folder/a.json" --benchmark_out_format=json --roofline "$folder/a.svg"
 holds "$folder/out" '^batch_norm_fwd +bf16 +r7_c5 .* GB/s'
 holds "$folder/a.json" '"name": "BM_batch_norm_fwd/(cpu|cuda)/bf16/r7_c5"'

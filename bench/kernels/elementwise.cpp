@@ -1,7 +1,10 @@
 // Maps over flat arrays, each element against its formula.
 #include "kernels/elementwise.h"
 
+#include <set>
+
 #include "bench/kernels/registry.h"
+#include "kernels/copy_columns.h"
 
 namespace stopgrad::bench {
 namespace {
@@ -93,8 +96,28 @@ struct Filling : Flat {
   }
 };
 
+/// The stem's weights with eight channels, from three.
+template <class T>
+struct Widening {
+  int64_t rows;
+  int from, to;
+  std::string op() const { return "copy_columns"; }
+  std::string shape() const { return fmt::format("r{}_c{}_k{}", rows, from, to); }
+  CopyColumns<T> make(Arena& a) const {
+    return {rows, from, to, a.random<T>(rows * from, 1), a.output<T>(rows * to), false};
+  }
+  void check(const CopyColumns<T>& before, const CopyColumns<T>& after, Comparison& c) const {
+    c.equal("y", after.y, rows * to,
+            [&](int64_t i) { return i % to < from ? to_double(before.x[i / to * from + i % to]) : 0.0; });
+  }
+};
+
 template <class T>
 void add(Registry& registry) {
+  std::set<int64_t> stems;  // rows of their weights
+  for (const auto& [name, s, real] : registry.convolutions)
+    if (s.channels == 3) stems.insert(int64_t{s.out_channels} * s.kernel * s.kernel);
+  for (const int64_t rows : stems) registry.add<T>(Widening<T>{rows, 3, 8}, false);
   for (const auto& [name, count, real] : registry.flat) {
     const bool quick = count == 18'511'680;
     registry.add<T>(Adding<T>{{count}}, quick);

@@ -7,6 +7,7 @@
 #include "kernels/augment.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv2d.h"
+#include "kernels/copy_columns.h"
 #include "kernels/cosine_loss.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
@@ -65,6 +66,12 @@ Work work_of(const CosineLossBackward<T>& c) {
   return {
       n * sizeof(T) * (2 * c.pairs + sides + gradients_of(c, true)) + 3.0 * sizeof(Acc<T>) * c.pairs * c.rows,
       4 * n * sides};
+}
+
+template <class T>
+Work work_of(const CopyColumns<T>& c) {
+  return {double(c.rows) * (c.from + c.to * (1 + c.accumulate)) * sizeof(T),
+          double(c.rows) * c.to * c.accumulate};
 }
 
 /// Every image once per view as bytes (a crop reads less), every view once.
