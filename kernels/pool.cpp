@@ -97,9 +97,12 @@ void run(const MaxPoolBackward<T>& call, Context& context) {
               const int64_t out = ((int64_t{n} * height + i) * width + j) * channels + first;
               const int r = h + call.padding - i * call.stride, s = w + call.padding - j * call.stride;
               const int position = r * call.kernel + s;
+// Loaded in any case: a load under a condition is not vectorised.
 #pragma omp simd
-              for (int c = 0; c < block; ++c)
-                sum[c] += call.winner[out + c] == position ? load_element(call.dy + out + c) : Acc<T>(0);
+              for (int c = 0; c < block; ++c) {
+                const Acc<T> dy = load_element(call.dy + out + c);
+                sum[c] += call.winner[out + c] == position ? dy : Acc<T>(0);
+              }
             }
           T* dx = call.dx + ((int64_t{n} * call.height + h) * call.width + w) * channels + first;
 #pragma omp simd
