@@ -75,8 +75,8 @@ void Block::start(const Launch& of, uint64_t number, int identity) {
   done_ = at_barrier_ = at_grid_barrier_ = votes_ = 0;
   barriers_ = 0;
   error_.clear();
-  std::free(barrier_tags_);
-  barrier_tags_ = static_cast<char*>(std::malloc(16));
+  barrier_tags_.reset();
+  barrier_tags_.reset(static_cast<char*>(std::malloc(16)));
   memory_.reset();
   if (of.dynamic_shared) memory_.find(&dynamic_key_, of.dynamic_shared, 1024, "dynamic shared memory");
 }
@@ -154,10 +154,11 @@ void Block::clean_up() {
 }
 
 /// The thread that found an error never runs again; the block ends with it.
-EMULATOR_UNWATCHED void Block::stop(const std::string& what) {
+EMULATOR_UNWATCHED void Block::stop(std::string what) {
   {
     const Quiet quiet;
-    if (error_.empty()) error_ = what + where(*thread);
+    const std::string taken = std::move(what);
+    if (error_.empty()) error_ = taken + where(*thread);
   }
   release(&end_tag_);
   thread->state = State::at_barrier;

@@ -4,6 +4,7 @@
 #include <vector_types.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -94,7 +95,8 @@ class Block {
   void leave(Meeting* meeting);
   void* shared(const void* key, size_t bytes, size_t alignment, const char* name);
   void* dynamic_shared() { return shared(&dynamic_key_, 0, 1, ""); }
-  [[noreturn]] void stop(const std::string& what);  // the running thread found an error
+  /// The running thread found an error. Its stack is left as it stands, so nothing there may own memory.
+  [[noreturn]] void stop(std::string what);
 
   const Launch* launch = nullptr;
   uint3 index{};
@@ -118,7 +120,10 @@ class Block {
   int count_ = 0, done_ = 0, at_barrier_ = 0, at_grid_barrier_ = 0, votes_ = 0, identity_ = 0;
   uint64_t barriers_ = 0;
   std::string error_;
-  char* barrier_tags_ = nullptr;
+  struct Free {
+    void operator()(char* at) const { std::free(at); }
+  };
+  std::unique_ptr<char, Free> barrier_tags_;  // fresh in every launch: nothing was ordered at it before
   char dynamic_key_ = 0;
 
   static Block* current_;

@@ -12,7 +12,7 @@ EMULATOR_UNWATCHED int Block::barrier(bool predicate, Place place) {
   const Quiet quiet;
   Thread& self = *thread;
   self.place = place;
-  char* const tag = barrier_tags_ + 8 * (barriers_ & 1);
+  char* const tag = barrier_tags_.get() + 8 * (barriers_ & 1);
   release(tag);
   votes_ += predicate;
   ++at_barrier_;
