@@ -76,5 +76,5 @@ TEMPLATE_TEST_CASE("batch norm on CUDA agrees with cuDNN's", "[cuda][batch_norm]
         check_near("dx", ours.dx, theirs.dx,
                    largest(ours.gamma) * rstd * largest(ours.dy) * (1 + spread * spread), n);
     }
-  if (half) CHECK(fused > 0);
+  if (half && affordable(64 * 256)) CHECK(fused > 0);  // the smallest shape that must be found fused
 }
