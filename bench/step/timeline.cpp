@@ -1,7 +1,9 @@
 #include "bench/step/timeline.h"
 
 #if defined(STOPGRAD_CUDA)
-#include "kernels/gpu.h"
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda_context.h"
 #define ON_CUDA(...) \
   if (device_.cuda) __VA_ARGS__
 #else

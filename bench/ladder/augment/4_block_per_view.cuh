@@ -10,7 +10,7 @@ namespace stopgrad::ladder::augment::block_per_view {
 inline constexpr int kWidth = 256;
 
 template <class T>
-__global__ void __launch_bounds__(kWidth) views(Augment<T> call) {
+__global__ void __launch_bounds__(kWidth, 1) views(Augment<T> call) {
   DYNAMIC_SHARED(AugmentParams, params);
   const AugmentParams& p = *params;
   float* const canvas = reinterpret_cast<float*>(params + 1);
