@@ -17,7 +17,7 @@ using namespace stopgrad;
 /// short spin.
 void wait_politely(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  setenv("GOMP_SPINCOUNT", "20000", 1);
+  setenv("GOMP_SPINCOUNT", "1000", 1);
   execv("/proc/self/exe", argv);  // if this fails, we merely go on spinning
 }
 
