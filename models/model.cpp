@@ -5,6 +5,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
+#include "kernels/cpu_features.h"
 
 namespace stopgrad {
 
@@ -15,10 +16,12 @@ Model::Model(const Recipe& recipe, ImageSize images)
       permanent_(device()),
       step_(device(), device().is_cpu() ? size_t{16} << 20 : 0) {
   check_recipe(recipe);
+  if (recipe_.precision == "auto")  // decided once: checkpoints and recipe.toml hold what it became
+    recipe_.precision = device().is_cpu() && cpu::bf16_is_fast_here() ? "bf16" : "float32";
   SimSiamConfig config = simsiam_config(recipe, images.height, images.width, images.channels);
   if (recipe.form == "auto") config.form = compute_.prefers_batched() ? ViewForm::batched : ViewForm::branch;
   method_ = std::make_unique<SimSiam>(config);
-  slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe),
+  slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe_),
                                           [&](Visitor& v) { method_->visit(v); });
   slab_->initialize(static_cast<uint64_t>(recipe.seed));
 }

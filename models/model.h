@@ -18,6 +18,7 @@ class Model {
   Model(const Recipe& recipe, ImageSize images);
   Model(const Model&) = delete;
 
+  /// As given, with the precision that "auto" became.
   const Recipe& recipe() const { return recipe_; }
   ImageSize images() const { return images_; }
   /// Channels that views are stored with, those past the images' zero: 8 where tensor cores take the stem,

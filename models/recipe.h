@@ -38,7 +38,7 @@ struct Recipe {
   // [train]
   int64_t batch = 128, epochs = 0, steps = 800;
   double base_rate = 1.0, momentum = 0.9, decay = 1e-3, warmup_epochs = 0;
-  std::string schedule = "step", precision = "float32", device = "auto";
+  std::string schedule = "step", precision = "auto", device = "auto";
   bool graph = true;
   int64_t seed = 0, threads = 0;
   // [monitor]

@@ -26,6 +26,7 @@ inline Recipe small_recipe() {
     steps = 20
     base_rate = 1.0
     decay = 5e-4
+    precision = "float32"
     [monitor]
     checkpoint_every = 0
   )",

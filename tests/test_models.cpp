@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/checkpoint.h"
+#include "kernels/cpu_features.h"
 #include "models/diagnostics.h"
 #include "models/knn.h"
 #include "models/linear_probe.h"
@@ -274,6 +275,20 @@ TEST_CASE("a linear probe separates what is separable and leaves noise at chance
   CHECK(linear_probe(t.rows(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.rows(300, 400),
                      {random_labels.begin() + 300, random_labels.end()}, 4, options)
             .test_accuracy < 50);
+}
+
+TEST_CASE("an automatic precision is decided once and written down", "[recipe]") {
+  Recipe recipe = small_recipe();
+  recipe.precision = "auto";
+  const std::string expected = cpu::bf16_is_fast_here() ? "bf16" : "float32";
+  Model model(recipe, {8, 8, 3});
+  CHECK(model.recipe().precision == expected);
+  CHECK(model.activations() == (expected == "bf16" ? DType::bf16 : DType::f32));
+  Folder folder;
+  Trainer trainer(model, small_set(), nullptr, folder.path);
+  trainer.run({});
+  CHECK(read_recipe(folder.path / "recipe.toml").precision == expected);
+  CHECK(load_model(latest_checkpoint(folder.path), 1, "cpu")->activations() == model.activations());
 }
 
 TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 simsiam=build/release/tools/simsiam
 recipe=(--data synthetic:64 --set data.image_size=8 augment.preset=cifar net.backbone=mlp net.widths="[32]"
-        projector.widths="[16, 16]" predictor.hidden=4 train.batch=16)
+        projector.widths="[16, 16]" predictor.hidden=4 train.batch=16 train.precision=float32)
 $simsiam graph "${recipe[@]}" --out docs/gradient_path.svg 2>/dev/null
 $simsiam graph "${recipe[@]}" --no-wall --out docs/gradient_path_no_wall.svg 2>/dev/null
 {

@@ -71,8 +71,9 @@ Arm run_arm(Recipe recipe, bool wall, const DataPair& data, const DataPair& bank
   Model model(recipe, {data.train.height, data.train.width, data.train.channels});
   Trainer trainer(model, data.train, nullptr, arm.directory);
   Progress progress(0, recipe.batch * model.method().views(), o.quiet);
-  progress.line(fmt::format("\n{}: {} steps of {} pairs, {} parameters", arm.name, trainer.total_steps(),
-                            recipe.batch, short_count(model.slab().parameter_count())));
+  progress.line(fmt::format("\n{}: {} steps of {} pairs, {} parameters, {}", arm.name, trainer.total_steps(),
+                            recipe.batch, short_count(model.slab().parameter_count()),
+                            model.recipe().precision));
   TrainerEvents events;
   events.step = [&](const StepReport& r) {
     progress.step(r);

@@ -53,9 +53,9 @@ int run_train(const TrainOptions& o) {
 
   Progress progress(trainer.step(), recipe.batch * model.method().views(), o.quiet);
   progress.line(fmt::format(
-      "{}: {} images {}x{}x{}; {} parameters; {} steps of {} images; {}{}", train.name, train.count,
+      "{}: {} images {}x{}x{}; {} parameters; {} steps of {} images; {}, {}{}", train.name, train.count,
       train.height, train.width, train.channels, short_count(model.slab().parameter_count()),
-      trainer.total_steps(), recipe.batch, model.compute().describe(),
+      trainer.total_steps(), recipe.batch, model.compute().describe(), model.recipe().precision,
       from.empty() ? "" : fmt::format("; resumed from {} at step {}", from, trainer.step())));
   if (!difference.empty()) progress.line(difference);
   TrainerEvents events;
