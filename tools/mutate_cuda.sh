@@ -2,9 +2,9 @@
 # Breaks one line of a kernel at a time, rebuilds the emulated device's tests and sees that one fails: plain, then under
 # ThreadSanitizer, then under AddressSanitizer, until it is killed. Prints a table; exit 1 if a mutant survives.
 #   tools/mutate_cuda.sh fixed                 seven mutants, as CI runs them
-#   tools/mutate_cuda.sh kernels/x.cu...       each barrier, warp mask and bound of these files in turn
+#   tools/mutate_cuda.sh kernels/x.cu...       each barrier, fence, warp mask and bound of these files in turn
 # Works in place, on committed files only, and puts each back, also when interrupted. PRESETS: which builds, in which
-# order. FIRST, LAST: which mutants of the list, from 1.
+# order. ONLY: which lines, by their numbers. TAG: which tests, if the file's name does not say.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 saved=$(mktemp -d)
@@ -34,17 +34,33 @@ kill_mutant() {
   restore
 }
 
-survivors=0 refused=0 count=0 number=0
+survivors=0 refused=0 count=0
 try() {  # file line replacement tag
-  number=$((number + 1))
-  [ $number -ge ${FIRST:-1} ] && [ $number -le ${LAST:-$number} ] || return 0
+  case " ${ONLY:-$2} " in *" $2 "*) ;; *) return ;; esac
   kill_mutant "$@"
   count=$((count + 1))
   case $killer in
     "") survivors=$((survivors + 1)) ;;
     compiler) refused=$((refused + 1)) ;;
   esac
-  printf '%-28s %4d  %-9s %s\n' "$1" "$2" "${killer:-SURVIVED}" "$(sed -n "${2}p" "$1" | sed 's/^ *//' | cut -c1-70)"
+  printf '%-28s %4d  %-9s %s\n' "$1" "$2" "${killer:-SURVIVED}" "$(sed 's/^ *//' <<<"${3:-(gone)}" | cut -c1-90)"
+}
+# mutants_of FILE: number and new text of a line for each way to break it. A barrier goes, an end moves by one, a limit
+# is passed, a lane is missing.
+mutants_of() {
+  awk '
+    function each(from, to,   code, at, done) {
+      code = $0
+      sub(/\/\/.*/, "", code)
+      for (done = 0; (at = index(substr(code, done + 1), from)) > 0; done += at)
+        print NR "\t" substr($0, 1, done + at - 1) to substr($0, done + at + length(from))
+    }
+    /^ *(\/\/|#|template|static_assert|constexpr)/ {next}
+    /(__sync(threads|warp)|__threadfence|grid_barrier)\(.*\);/ {print NR "\t"; next}
+    {
+      each(" < ", " <= "); each(" >= ", " > "); each(" <= ", " < "); each("; count > 0", "; count >= 0")
+      each("min(", "max("); each("kAllLanes,", "0x7fffffffu,")
+    }' "$1"
 }
 # change FILE TEXT OTHER TAG: the first line that holds TEXT, with OTHER in its place
 change() {
@@ -77,18 +93,12 @@ if [ "${1:-fixed}" = fixed ]; then
 else
   presets=${PRESETS:-emulate emulate-tsan emulate-asan}
   for file in "$@"; do
-    tag="[$(basename "$file" | sed -E 's/(_backward|_tiles|_on_chip|_view|_pixel)?\.(cu|cuh|h)$//
-      s/reduce_columns/reduce/; s/^(rows|pairs)$/cosine_loss/')]"
+    tag=${TAG:-"[$(basename "$file" | sed -E 's/(_backward|_tiles|_on_chip|_view|_pixel)?\.(cu|cuh|h)$//
+      s/reduce_columns/reduce/; s/^(rows|pairs)$/cosine_loss/')]"}
     healthy "$tag"
-    while IFS=: read -r line text; do
-      try "$file" "$line" "" "$tag"
-    done < <(grep -nE '^ *(__sync(threads|warp)|grid_barrier)\(.*\);' "$file")
-    while IFS=: read -r line text; do
-      try "$file" "$line" "${text/ < / <= }" "$tag"
-    done < <(grep -nE '(if|for) \(.* < .*\)' "$file" | grep -v template)
-    while IFS=: read -r line text; do
-      try "$file" "$line" "${text/kAllLanes/0x7fffffffu}" "$tag"
-    done < <(grep -nE 'kAllLanes,' "$file")
+    while IFS=$'\t' read -r line text; do
+      try "$file" "$line" "$text" "$tag"
+    done < <(mutants_of "$file")
   done
 fi
 echo "$count mutants, $survivors survived, $refused did not compile"
