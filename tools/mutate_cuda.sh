@@ -4,7 +4,7 @@
 #   tools/mutate_cuda.sh fixed                 seven mutants, as CI runs them
 #   tools/mutate_cuda.sh kernels/x.cu...       each barrier, fence, warp mask and bound of these files in turn
 # Works in place, on committed files only, and puts each back, also when interrupted. PRESETS: which builds, in which
-# order. ONLY: which lines, by their numbers. TAG: which tests, if the file's name does not say.
+# order. ONLY: which lines, as x.cu:12. TAG: which tests, if the file's name does not say.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 saved=$(mktemp -d)
@@ -36,7 +36,7 @@ kill_mutant() {
 
 survivors=0 refused=0 count=0
 try() {  # file line replacement tag
-  case " ${ONLY:-$2} " in *" $2 "*) ;; *) return ;; esac
+  [ -z "${ONLY:-}" ] || case " $ONLY " in *" ${1##*/}:$2 "*) ;; *) return ;; esac
   kill_mutant "$@"
   count=$((count + 1))
   case $killer in
@@ -73,7 +73,10 @@ change() {
 }
 
 # Tests that fail anyway kill nothing.
+checked=
 healthy() {
+  [ "$checked" != "$1" ] || return 0
+  checked=$1
   for preset in $presets; do
     build "$preset" && "build/$preset/tests/cuda/cuda_tests" "$1" >"$saved/run.log" 2>&1 ||
       { echo "$preset fails without a mutant too:" >&2; tail -5 "$saved/build.log" "$saved/run.log" >&2; exit 2; }
