@@ -66,4 +66,10 @@ StepGraph::StepGraph(Pool memory, std::vector<int64_t*> counters, bool enabled)
 
 StepGraph::~StepGraph() = default;
 
+/// The next run is an ordinary one: no plan may be missing when the one after is captured.
+void StepGraph::forget() {
+  captured_.reset();
+  settled_.reset();
+}
+
 }  // namespace stopgrad

@@ -24,6 +24,8 @@ class StepGraph {
   /// as it was then; whenever the caller wants it (`eagerly`, because this time the work does more); else by
   /// a replay.
   void run(const std::function<void()>& work, bool eagerly = false);
+  /// Captures anew: what the graph was captured with, libraries' plans for one, holds no longer.
+  void forget();
   int64_t replays() const { return replays_; }
 
  private:

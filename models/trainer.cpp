@@ -318,6 +318,7 @@ std::string Trainer::resume(const std::string& path) {
   step_ = step;
   metrics_bytes_ = static_cast<uint64_t>(metrics);
   const std::string note = difference(header.metadata, model_.compute());
+  work_.forget_graphs();  // which hold the plans of before
   if (directory_.empty()) return note;
   const std::string file = directory_ + "/metrics.jsonl";
   std::error_code error;

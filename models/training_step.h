@@ -48,6 +48,10 @@ class TrainingStep {
   bool wants_announcement() const { return !feed_.resident(); }
   /// The views of a batch, made now.
   const Tensor& make_views(uint32_t epoch, std::span<const int64_t> index);
+  /// The next step is run, not replayed.
+  void forget_graphs() {
+    for (StepGraph& graph : graphs_) graph.forget();
+  }
   int64_t replays() const { return graphs_[0].replays() + graphs_[1].replays(); }
 
  private:

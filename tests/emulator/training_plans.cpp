@@ -176,6 +176,37 @@ TEST_CASE("a resumed run takes the algorithms of its checkpoint and ends in the 
   CHECK(train(broken.path, 20) == twos);
 }
 
+TEST_CASE("a step captured before a resume does not go on with the algorithms of then", "[cuda][plans]") {
+  Searching searching;
+  const auto run_until = [](Trainer& trainer, int64_t until) {
+    TrainerEvents events;
+    events.stop = [&] { return trainer.step() == until; };
+    trainer.run(events);
+  };
+  Folder folder;
+  Searching::make_fastest(2);
+  {
+    Model model(cuda_recipe(), {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, folder.path.string());
+    run_until(trainer, 7);
+  }
+  const std::string checkpoint = latest_checkpoint(folder.path.string());
+  const auto finish = [&](int64_t steps_before) {
+    fs::remove_all(searching.cache.path);
+    Searching::make_fastest(1);
+    Model model(cuda_recipe(), {8, 8, 3});
+    Trainer trainer(model, small_set(), nullptr, "");
+    for (int64_t i = 0; i < steps_before; ++i) trainer.train_step();
+    CHECK((trainer.replays() > 0) == (steps_before > 2));
+    trainer.resume(checkpoint);
+    const int64_t replays = trainer.replays();
+    run_until(trainer, 20);
+    CHECK(trainer.replays() > replays);
+    return state_of(model);
+  };
+  CHECK((finish(5) == finish(0)));
+}
+
 TEST_CASE("whichever call of a search fails, the run ends with a message", "[cuda][plans][failures]") {
   Searching searching;
   std::string message;

@@ -100,7 +100,7 @@ TEST_CASE("a run with the graph, stopped at step seven, goes on as a run without
     CHECK(trainer.run(events) == RunEnd::stopped);
     for (int i = 0; i < 3; ++i) trainer.train_step();  // forgotten by the resume
     trainer.resume(latest_checkpoint(broken.path.string()));
-    events.stop = [&] { return trainer.step() == 12; };  // the graph of before goes on
+    events.stop = [&] { return trainer.step() == 12; };  // captured anew
     CHECK(trainer.run(events) == RunEnd::stopped);
   }
   Model second(graph_recipe(true), {8, 8, 3});
