@@ -24,12 +24,14 @@ kill_mutant() {
   TEXT=$text awk -v n="$line" 'NR == n {print ENVIRON["TEXT"]; next} {print}' "$saved/original" >"$file"
   for preset in $presets; do
     if ! build "$preset"; then killer=compiler; break; fi  # no mutant: it never ran
-    if ! TSAN_OPTIONS=halt_on_error=1 timeout 300 "build/$preset/tests/cuda/cuda_tests" "$tag" -a >"$saved/run.log" 2>&1; then
-      killer=${preset#emulate}
-      killer=${killer#-}
-      killer=${killer:-plain}
-      break
-    fi
+    local code=0
+    TSAN_OPTIONS=halt_on_error=1 timeout 600 "build/$preset/tests/cuda/cuda_tests" "$tag" -a >"$saved/run.log" 2>&1 || code=$?
+    [ $code -ne 0 ] || continue
+    killer=${preset#emulate}
+    killer=${killer#-}
+    killer=${killer:-plain}
+    [ $code -ne 124 ] || killer=time
+    break
   done
   restore
 }
