@@ -1,12 +1,13 @@
 #pragma once
 // What the CUDA schedules of losses over pairs (p, z) share: the cosine loss and the softmax similarity.
+#include "kernels/cosine_loss.h"
 #include "kernels/rows.cuh"
 
 namespace stopgrad::cuda::rows {
 
 /// Whether all rows of p, z start where a pack may.
-template <class T>
-bool aligned_pairs(int pairs, const T* const* p, const T* const* z) {
+template <class Pointer>
+bool aligned_pairs(int pairs, const Pointer (&p)[kMaxPairs], const Pointer (&z)[kMaxPairs]) {
   bool all = true;
   for (int k = 0; k < pairs; ++k) all = all && aligned(p[k]) && aligned(z[k]);
   return all;

@@ -10,13 +10,13 @@ namespace {
 template <class T>
 using Loss = PairLoss<CosineLossForward, CosineLossBackward, T>;
 
-/// Two pairs of rows no shorter than 1/2.
+/// Pairs of rows no shorter than 1/2.
 template <class T>
-Loss<T> random_loss(int rows, int channels, size_t skip = 0) {
+Loss<T> random_loss(int rows, int channels, size_t skip = 0, int pairs = 2) {
   Loss<T> loss{rows, channels, {}, {}, skip};
-  for (const uint64_t seed : {1, 2}) {
-    loss.p.push_back(skipping(skip, long_rows<T>(rows, channels, seed)));
-    loss.z.push_back(skipping(skip, long_rows<T>(rows, channels, seed + 2)));
+  for (int seed = 1; seed <= pairs; ++seed) {
+    loss.p.push_back(skipping(skip, long_rows<T>(rows, channels, uint64_t(seed))));
+    loss.z.push_back(skipping(skip, long_rows<T>(rows, channels, uint64_t(seed + pairs))));
   }
   return loss;
 }
@@ -52,6 +52,20 @@ TEMPLATE_TEST_CASE("the cosine loss on CUDA follows the definition, its gradient
       want.backward(cpu);
       for (int i = 0; i < 4; ++i) CHECK(same_bits(got.gradients[i], want.gradients[i]));
     }
+}
+
+TEST_CASE("as many pairs as a call has room for are the CPU's on CUDA", "[cuda][cosine_loss]") {
+  cpu::Context cpu(1);
+  auto got = random_loss<float>(3, 40, 0, kMaxPairs), want = got;
+  got.forward(device());
+  want.forward(cpu);
+  check_close<float>(got.loss, doubles(want.loss), {40, 1});
+  check_close<float>(got.saved, doubles(want.saved), {40, 2});
+  got.gradient_each();
+  want = got;
+  got.backward(device());
+  want.backward(cpu);
+  for (size_t i = 0; i < got.gradients.size(); ++i) CHECK(same_bits(got.gradients[i], want.gradients[i]));
 }
 
 TEMPLATE_TEST_CASE("lengths and cosines of whole numbers and of short rows are the CPU's on CUDA",

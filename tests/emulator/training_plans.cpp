@@ -3,6 +3,7 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/cuda_libraries.h"
+#include "kernels/cuda_plan_search.h"
 #include "kernels/gemm.h"
 #include "tests/emulator/device_memory.h"
 #include "tests/emulator/fake_libraries.h"
@@ -83,6 +84,34 @@ TEST_CASE("the fastest algorithm that always gives the same bits is taken and ke
   CHECK_THROWS_WITH(forward(wrong), Catch::Contains("choose auto or off"));
 }
 
+TEST_CASE("the shortest median wins, and a lead of less than three percent does not", "[cuda][plans]") {
+  Searching searching;
+  cuda::Context context;
+  const auto winner = [&](const std::vector<std::vector<float>>& times, std::vector<int>* order = nullptr) {
+    std::vector<size_t> runs(times.size());
+    return cuda::fastest(context, static_cast<int>(times.size()), [&](int i) {
+      const auto at = static_cast<size_t>(i);
+      if (order) order->push_back(i);
+      if (times[at].empty()) return false;
+      emulator::set_algorithm_time(3, times[at][runs[at]++]);
+      emulator::spend_time_of(3);
+      return true;
+    });
+  };
+  const std::vector<float> steady = {900, 100, 100, 100, 100, 100}, lead_of_2 = {1, 95, 95, 98, 98, 98},
+                           lead_of_4 = {900, 96, 96, 96, 96, 96}, disturbed = {900, 900, 95, 900, 95, 95},
+                           lucky = {900, 900, 95, 900, 900, 95};
+  std::vector<int> order;
+  CHECK(winner({steady, {}, lead_of_2}, &order) == 0);
+  CHECK(order == std::vector<int>{0, 1, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2});
+  CHECK(winner({lead_of_2, steady}) == 0);
+  CHECK(winner({steady, lead_of_4, lead_of_2}) == 1);
+  CHECK(winner({steady, disturbed}) == 1);
+  CHECK(winner({steady, lucky}) == 0);
+  CHECK(winner({{}, steady}) == 1);
+  CHECK(winner({{}, {}}) == -1);
+}
+
 TEST_CASE("products are searched for as well, and floats keep to the arithmetic they were promised",
           "[cuda][plans]") {
   Searching searching;
@@ -92,6 +121,13 @@ TEST_CASE("products are searched for as well, and floats keep to the arithmetic 
   context.fill(memory, 0, 5000 * sizeof(float));
   run(Gemm<float, float>{4, 5, 6, false, true, memory, memory + 100, memory + 200, false, memory + 300},
       context);
+  const float row[] = {1e8f, -1e8f, 1}, ones[] = {1, 1, 1};  // 1 from the first on, 0 from the last
+  context.copy_to_device(memory, row, sizeof row);
+  context.copy_to_device(memory + 100, ones, sizeof ones);
+  run(Gemm<float, float>{1, 1, 3, false, false, memory, memory + 100, memory + 200, false, nullptr}, context);
+  float sum = NAN;
+  context.copy_to_host(&sum, memory + 200, sizeof sum);
+  CHECK(sum == 0);
   context.free(memory);
   CHECK_THAT(context.libraries().book().text(),
              Catch::Contains("gemm, float32 to float32, 4 x 5 x 6, b transposed, bias = 2 0"));
