@@ -79,7 +79,9 @@ def test_trace(folder):
     check(max(e["ts"] for e in forward.values()) <= min(e["ts"] for e in backward.values()), "backward comes after forward")
     check(out["requests_after_step_2"] == 0, "a step asks for memory")
     nodes = {n["index"]: n for n in out["breakdown"]["nodes"]}
-    check(nodes.keys() >= backward.keys() and 0 < out["cold_start_seconds"] < 60, "the JSON lacks nodes or the cold start")
+    ran = {i for i, n in nodes.items() if n["backward_seconds"] > 0}
+    check(ran == backward.keys(), f"backward of {ran ^ backward.keys()} is in the JSON or in the trace, not in both")
+    check(0 < out["cold_start_seconds"] < 60, "the JSON lacks the cold start")
 
 
 def test_augmentation():
@@ -125,6 +127,22 @@ def test_kernel_rows():
     check(rows[0][4] == {"median": 3000.0, "min": 2900.0, "max": 3200.0, "n": 9} and rows[2][1] == "x of a library", rows)
 
 
+def test_summaries():
+    from compare_step import summary_of
+    from merge_results import rows_of_piece
+    ours = {"name": "tiny", "device": "cpu", "pairs": 10, "peak_rss_mib": 50}
+    theirs = {"name": "torch", "torch": "1", "threads": 2, "peak_rss_mib": 200}
+    rows = [(dict(ours, seconds=s), dict(theirs, seconds=t))
+            for s, t in (([1, 9, 2], [4]), ([1, 1, 1], [3]), ([4, 4, 5], [6]), ([2, 2, 2], [5]), ([8, 8, 8], [9]))]
+    s = summary_of(rows, None, False)
+    check(s["seconds"] == {"median": 2, "min": 1, "max": 8, "n": 5} and s["memory_ratio"] == 0.25, s)
+    check(s["speed_up"] == {"median": 2, "min": 1.125, "max": 3, "n": 5}, "each round is compared with itself")
+    merged = {r[0]: r for r in rows_of_piece("b2-512", "tiny", {"pairs": 12, "seconds": [6, 1, 2, 4, 12]})}
+    check(merged["seconds"][4] == {"median": 4, "min": 1, "max": 12, "n": 5}, merged)
+    check(merged["pairs_per_second"][4] == {"median": 3, "min": 1, "max": 12, "n": 5}, merged)
+    check(merged["seconds"][5] == "b2-512.tiny:seconds", "what was predicted is found by this key")
+
+
 def test_run_all(folder):
     script = HERE / "run_all.sh"
     common = ("--device", "cpu", "--quick", "--out", folder, "--python", sys.executable)
@@ -147,6 +165,7 @@ def test_run_all(folder):
 test_nets_and_arithmetic()
 test_augmentation()
 test_kernel_rows()
+test_summaries()
 with tempfile.TemporaryDirectory() as where:
     test_trace(Path(where))
     (Path(where) / "results").mkdir()

@@ -46,10 +46,10 @@ const Ceilings kCeilings{1e10, 1e11, 2e11};
 struct Harness {
   Registry registry{Sizes{{"count", 1}}};
   cpu::Context context{1};
-  Outcome outcome(Fault fault, BaselineOf<Doubling> baseline = nullptr) {
+  Outcome outcome(Fault fault, BaselineOf<Doubling> baseline = nullptr, Limit limit = Limit::copy) {
     planted = fault;
     registry.entries.clear();
-    registry.add<float>(DoublingCase(), true, Limit::copy, baseline);
+    registry.add<float>(DoublingCase(), true, limit, baseline);
     return run_one(registry.entries[0], {&context, nullptr}, "cpu", kCeilings, {0.001, 0.002, 0.5});
   }
   std::string row(const Outcome& o) { return table_row(registry.entries[0], o); }
@@ -60,6 +60,18 @@ Result result(const std::string& name, double seconds, double noise) {
           {1e6, 1e6}, 1e10,  0.1,
           1,          "",    {{seconds, seconds * (1 - noise), seconds * (1 + noise), 100}, {}, 0}};
 }
+
+/// Remembers which buffer each run had.
+struct Watched : Subject {
+  std::vector<size_t> ours, theirs;
+  Work work() const override { return {1, 1}; }
+  size_t copies() const override { return 3; }
+  void run(size_t copy) override { ours.push_back(copy); }
+  Comparison check() override { return {}; }
+  std::string baseline() const override { return "library"; }
+  void run_baseline(size_t copy) override { theirs.push_back(copy); }
+  Comparison check_baseline() override { return {}; }
+};
 
 }  // namespace
 
@@ -74,6 +86,22 @@ TEST_CASE("a right kernel has a time, and its share of the copy bandwidth", "[be
   CHECK(o.result->share() == Approx(o.result->rate() / 1e10));
   CHECK(o.result->tolerance_used <= 1);
   CHECK_THAT(harness.row(o), Catch::Contains("GB/s"));
+  const Outcome product = harness.outcome(Fault::none, nullptr, Limit::matmul);
+  REQUIRE(product.result);
+  CHECK(product.result->share() == Approx(1000 / product.result->measured.ours.median / 1e11));
+}
+
+TEST_CASE("runs before the clock is warm are not counted, and buffers take turns", "[bench]") {
+  cpu::Context context(1);
+  Watched watched;
+  const Measurement m = measure(watched, {&context, nullptr}, {0, 1e-4, 0}, true);
+  CHECK(m.ours.samples == m.baseline.samples);
+  REQUIRE(watched.theirs.size() == size_t(m.ours.samples) + 2);
+  CHECK(watched.ours.size() > watched.theirs.size());  // the last ones are back to back
+  for (size_t i = 0; i < watched.theirs.size(); ++i) {
+    CHECK(watched.ours[i] == 2 * i % 3);  // a baseline's run moves on to the next buffer as well
+    CHECK(watched.theirs[i] == (2 * i + 1) % 3);
+  }
 }
 
 TEST_CASE("a wrong kernel has no time, and the table says where it is wrong", "[bench]") {
@@ -100,7 +128,8 @@ TEST_CASE("a library that disagrees gives no ratio, one that agrees does", "[ben
   };
   const Outcome with = harness.outcome(Fault::none, right), without = harness.outcome(Fault::none, lazy);
   REQUIRE((with.result && without.result));
-  CHECK(with.result->speedup() > 0);
+  const Measurement& both = with.result->measured;
+  CHECK(with.result->speedup() == Approx(both.baseline.median / both.ours.median));
   CHECK_THAT(harness.row(with), Catch::Contains("x right"));
   CHECK(without.result->measured.baseline.samples == 0);
   CHECK_THAT(harness.row(without), Catch::Contains("lazy disagrees"));
@@ -129,7 +158,7 @@ TEST_CASE("the median's uncertainty shrinks with samples and with their spread",
   CHECK(uncertainty({1, 1, 1}) == INFINITY);
   CHECK(uncertainty(narrow) < uncertainty(wide));
   CHECK(uncertainty(many) <= uncertainty(wide));
-  const bench::Summary s = summarize({5, 1, 2, 4, 3});
+  const bench::Summary s = summarize({9, 1, 2, 4, 3});
   CHECK((s.median == 3 && s.low == 2 && s.high == 4 && s.spread() == Approx(1 / 3.0)));
 }
 

@@ -29,6 +29,9 @@ expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2
 holds "$folder/out" '^batch_norm_fwd +bf16 +r7_c5 .* GB/s'
 holds "$folder/a.json" '"name": "BM_batch_norm_fwd/(cpu|cuda)/bf16/r7_c5"'
 holds "$folder/a.json" '"share_of_copy": [0-9]'
+awk -F'[:,]' '/"real_time"/ {us = $2} /"low_us"/ {low = $2} /"high_us"/ {high = $2}
+  /"low_us"/ && !(low <= us * 1.001) || /"high_us"/ && !(us <= high * 1.001) {bad = 1}
+  /"name"/ {us = low = high = 0} END {exit bad}' "$folder/a.json" || { echo "FAILED: a time outside its quartiles"; failures=$((failures + 1)); }
 holds "$folder/a.svg" '</svg>'
 rows=$(grep -cE ' (GB|GF)/s' "$folder/out")
 [ "$rows" -ge 50 ] || { echo "FAILED: only $rows rows"; cat "$folder/out"; failures=$((failures + 1)); }
