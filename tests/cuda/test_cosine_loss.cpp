@@ -66,6 +66,9 @@ TEST_CASE("as many pairs as a call has room for are the CPU's on CUDA", "[cuda][
   got.backward(device());
   want.backward(cpu);
   for (size_t i = 0; i < got.gradients.size(); ++i) CHECK(same_bits(got.gradients[i], want.gradients[i]));
+  got.dp.assign(kMaxPairs, -1), got.dz = got.dp;  // nobody wants a gradient
+  got.backward(device());
+  for (size_t i = 0; i < got.gradients.size(); ++i) CHECK(same_bits(got.gradients[i], want.gradients[i]));
 }
 
 TEMPLATE_TEST_CASE("lengths and cosines of whole numbers and of short rows are the CPU's on CUDA",
