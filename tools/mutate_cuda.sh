@@ -45,7 +45,9 @@ try() {  # file line replacement tag
     "") survivors=$((survivors + 1)) ;;
     compiler) refused=$((refused + 1)) ;;
   esac
-  printf '%-28s %4d  %-9s %s\n' "$1" "$2" "${killer:-SURVIVED}" "$(sed 's/^ *//' <<<"${3:-(gone)}" | cut -c1-90)"
+  local shown
+  shown=$(sed 's/^ *//' <<<"$3" | cut -c1-90)
+  printf '%-28s %4d  %-9s %s\n' "$1" "$2" "${killer:-SURVIVED}" "${shown:-(gone)}"
 }
 # mutants_of FILE: number and new text of a line for each way to break it. A barrier goes, an end moves by one, a limit
 # is passed, a lane is missing.
