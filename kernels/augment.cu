@@ -94,6 +94,7 @@ struct Drawn {
 /// A block makes a view at a time: on shared memory where a canvas fits, else in its part of `scratch`.
 template <class T, int C, bool in_shared>
 __global__ void __launch_bounds__(1024, 1) augment_views(Augment<T> call, Plan plan, unsigned char* scratch) {
+  await_previous_kernel();
   DYNAMIC_SHARED(Drawn, drawn);
   const Canvas canvas = make_canvas(
       call, plan,
@@ -123,6 +124,7 @@ __global__ void __launch_bounds__(1024, 1) augment_views(Augment<T> call, Plan p
 }
 
 __global__ void __launch_bounds__(128) augment_params(Augment<float> call, AugmentParams* out) {
+  await_previous_kernel();
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i >= int64_t{call.views} * call.count) return;
   out[i] = augment_params_of(call, static_cast<int>(i / call.count), call.index[i % call.count]);

@@ -39,6 +39,7 @@ struct Column {
 /// The sums of runs go through shared memory and are added in the order of their pixels.
 template <class T, int P>
 __global__ void __launch_bounds__(kThreads) average_pool_forward(AveragePoolForward<T> call) {
+  await_previous_kernel();
   SHARED(float, runs, [P][kThreads]);
   const Column column(call.channels, P);
   const int rows = static_cast<int>(blockDim.y), row = static_cast<int>(threadIdx.y),
@@ -73,6 +74,7 @@ __global__ void __launch_bounds__(kThreads) average_pool_forward(AveragePoolForw
 
 template <class T, int P>
 __global__ void __launch_bounds__(kThreads) average_pool_backward(AveragePoolBackward<T> call) {
+  await_previous_kernel();
   const Column column(call.channels, P);
   if (column.image >= call.images) return;
   float share[P];

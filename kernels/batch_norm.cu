@@ -32,7 +32,8 @@ __device__ __forceinline__ void put_part(PartSums* out, const float (&shift)[P],
 
 template <class T, int P>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    batch_norm_sums(const T* __restrict__ x, int rows, int channels, int part_rows, PartSums* parts) {
+    batch_norm_sums(const T* x, int rows, int channels, int part_rows, PartSums* parts) {
+  await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   float shift[P] = {}, sums[2][P] = {};
   if (first < channels) {
@@ -81,8 +82,9 @@ __device__ __forceinline__ float2 finish(const BatchNormForward<T>& call, int g,
 
 /// One warp per channel; groups one after the other, as the running statistics want it.
 template <class T>
-__global__ void __launch_bounds__(128, 4) batch_norm_finalize(const PartSums* __restrict__ sums, int parts,
-                                                              int part_rows, BatchNormForward<T> call) {
+__global__ void __launch_bounds__(128, 4)
+    batch_norm_finalize(const PartSums* sums, int parts, int part_rows, BatchNormForward<T> call) {
+  await_previous_kernel();
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
   if (c >= call.channels) return;  // whole warps
   for (int g = 0; g < call.groups; ++g) finish(call, g, c, sums, parts, part_rows, true);
@@ -107,9 +109,10 @@ __device__ __forceinline__ void map_row(const T* x, const T* residual, const Cha
 /// From the last row to the first: the end of x is still in cache. `variance`: what `rstd` points to is one.
 template <class T, int P>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    batch_norm_apply(const T* __restrict__ x, const T* __restrict__ residual, int rows, int channels,
-                     int part_rows, const float* mean, const float* rstd, bool variance, float eps,
-                     const float* gamma, const float* beta, bool relu, T* __restrict__ y) {
+    batch_norm_apply(const T* x, const T* residual, int rows, int channels, int part_rows, const float* mean,
+                     const float* rstd, bool variance, float eps, const float* gamma, const float* beta,
+                     bool relu, T* __restrict__ y) {
+  await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= channels) return;
   const int64_t mine = int64_t{blockIdx.z} * channels + first;
@@ -126,6 +129,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 template <class T>
 __global__ void __launch_bounds__(kOnChipThreads, 1)
     batch_norm_on_chip(BatchNormForward<T> call, OnChip plan, PartSums* parts) {
+  await_previous_kernel();
   constexpr int P = Pack<T>::size;
   DYNAMIC_SHARED(T, chip);
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;

@@ -55,6 +55,7 @@ __device__ __forceinline__ Channels<P> channels_of(const BatchNormBackward<T>& c
 template <class T, int P, Mask mask>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     batch_norm_backward_sums(BatchNormBackward<T> call, int part_rows, float2* parts) {
+  await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   float sums[2][P] = {};
   if (first < call.channels) {
@@ -96,8 +97,8 @@ __device__ __forceinline__ float2 finish(const BatchNormBackward<T>& call, int g
 /// One warp per channel.
 template <class T>
 __global__ void __launch_bounds__(128, 4)
-    batch_norm_backward_finalize(const float2* __restrict__ sums, int parts, BatchNormBackward<T> call,
-                                 float2* means) {
+    batch_norm_backward_finalize(const float2* sums, int parts, BatchNormBackward<T> call, float2* means) {
+  await_previous_kernel();
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
   if (c >= call.channels) return;  // whole warps
   for (int g = 0; g < call.groups; ++g) {
@@ -120,8 +121,8 @@ __device__ __forceinline__ void map_row(const BatchNormBackward<T>& call, const 
 
 template <class T, int P, Mask mask>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    batch_norm_backward_apply(BatchNormBackward<T> call, const T* __restrict__ dy, int part_rows,
-                              const float2* means) {
+    batch_norm_backward_apply(BatchNormBackward<T> call, const T* dy, int part_rows, const float2* means) {
+  await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= call.channels) return;
   const Channels<P> own = channels_of<P>(call, static_cast<int>(blockIdx.z), first);
@@ -141,6 +142,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 template <class T, Mask mask>
 __global__ void __launch_bounds__(kOnChipThreads, 1)
     batch_norm_backward_on_chip(BatchNormBackward<T> call, OnChip plan, float2* parts) {
+  await_previous_kernel();
   constexpr int P = Pack<T>::size;
   DYNAMIC_SHARED(T, chip);
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;

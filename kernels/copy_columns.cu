@@ -11,6 +11,7 @@ constexpr int kThreads = 256;
 /// A thread per element of y: these matrices are the weights of one layer, a few thousand elements.
 template <class T>
 __global__ void __launch_bounds__(kThreads) copy_columns(CopyColumns<T> c) {
+  await_previous_kernel();
   const int64_t at = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (at >= c.rows * c.to) return;
   const int64_t row = at / c.to;

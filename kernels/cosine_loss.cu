@@ -40,6 +40,7 @@ __device__ __forceinline__ void put_cosine(const CosineLossForward<T>& call, con
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     cosine_loss_forward(CosineLossForward<T> call, unsigned* ticket) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row < call.rows) put_cosine(call, team);  // whole warps, and all of a wide team
   if (is_last_block(ticket))
@@ -64,6 +65,7 @@ struct Slopes {
 
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_backward(CosineLossBackward<T> call) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;
   const float scale = *call.dloss / static_cast<float>(int64_t{call.pairs} * call.rows);

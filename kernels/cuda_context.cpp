@@ -2,12 +2,22 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdlib>
+#include <utility>
+
 #include "kernels/check.h"
 #include "kernels/cuda_libraries.h"
 
 namespace stopgrad::cuda {
 
 namespace {
+bool wants_overlap() {
+  const char* const wish = std::getenv("STOPGRAD_OVERLAP");
+  const std::string word = wish ? wish : "off";
+  if (word != "on" && word != "off") fail(Exit::config, "STOPGRAD_OVERLAP is \"{}\": choose on or off", word);
+  return word == "on";
+}
+
 const char* text(int status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
 
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
@@ -49,7 +59,8 @@ bool available(std::string* why) {
   return false;
 }
 
-Context::Context(int device) : device_(device), libraries_(nullptr, [](Libraries* l) { delete l; }) {
+Context::Context(int device)
+    : overlap(wants_overlap()), device_(device), libraries_(nullptr, [](Libraries* l) { delete l; }) {
   std::string why;
   if (!available(&why)) fail(Exit::device, "cuda: {}. Use --device cpu.", why);
   int devices = 0;
@@ -113,6 +124,11 @@ void* Context::scratch(size_t bytes) {
   return scratch_;
 }
 
+Context::Turn Context::next_kernel(bool cooperative) {
+  const bool follows = std::exchange(after_kernel_, !cooperative);
+  return {stream_, overlap && follows && !cooperative};
+}
+
 void Context::refuse_during_capture(const std::string& what) {
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream_, &capture), "cudaStreamIsCapturing");
@@ -138,25 +154,25 @@ void Context::free(void* at) noexcept {
 
 void Context::copy_to_device(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
   synchronize();
 }
 
 void Context::copy_to_host(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "cudaMemcpyAsync");
   synchronize();
 }
 
 void Context::copy_on_device(void* to, const void* from, size_t bytes) {
-  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync");
+  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "cudaMemcpyAsync");
 }
 
 void Context::fill(void* at, int value, size_t bytes) {
-  if (bytes) check(cudaMemsetAsync(at, value, bytes, stream_), "cudaMemsetAsync");
+  if (bytes) check(cudaMemsetAsync(at, value, bytes, stream()), "cudaMemsetAsync");
 }
 
-void Context::synchronize() { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
+void Context::synchronize() { check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
 
 void* Context::allocate_pinned(size_t bytes) {
   void* memory = nullptr;
@@ -183,18 +199,18 @@ void Context::copy_in_background(void* to, const void* from, size_t bytes) {
   check(cudaEventRecord(copied_, copy_stream_), "cudaEventRecord");
 }
 
-void Context::await_background() { check(cudaStreamWaitEvent(stream_, copied_, 0), "cudaStreamWaitEvent"); }
+void Context::await_background() { check(cudaStreamWaitEvent(stream(), copied_, 0), "cudaStreamWaitEvent"); }
 
 void Context::finish_background() noexcept {
   if (copy_stream_ && usable()) cudaStreamSynchronize(copy_stream_);
 }
 
 void Context::copy_from_pinned(void* to, const void* from, size_t bytes) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync");
 }
 
 void Context::copy_to_pinned(void* to, const void* from, size_t bytes) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "cudaMemcpyAsync");
 }
 
 CUevent_st* Context::make_event() {
@@ -203,7 +219,7 @@ CUevent_st* Context::make_event() {
   return event;
 }
 
-void Context::mark(CUevent_st* event) { check(cudaEventRecord(event, stream_), "cudaEventRecord"); }
+void Context::mark(CUevent_st* event) { check(cudaEventRecord(event, stream()), "cudaEventRecord"); }
 void Context::wait(CUevent_st* event) { check(cudaEventSynchronize(event), "cudaEventSynchronize"); }
 
 void Context::destroy(CUevent_st* event) noexcept {

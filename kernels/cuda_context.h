@@ -34,11 +34,26 @@ class Context {
 
   int device() const { return device_; }
   const DeviceInfo& info() const { return info_; }
-  CUstream_st* stream() const { return stream_; }
+  /// For work of any kind but our kernels; the kernel that comes next starts when that has ended.
+  CUstream_st* stream() {
+    after_kernel_ = false;
+    return stream_;
+  }
   FloatMath float_math = FloatMath::fp32;
   /// Whether batch norms that fit on the chip are read once: the bits are those of two passes, the time
   /// differs.
   bool on_chip = true;
+  /// Whether a kernel may start while the one before it ends (programmatic dependent launch): same bits. The
+  /// environment's STOPGRAD_OVERLAP, "on" or "off", decides; unset is off, as no GPU has shown that it gains.
+  bool overlap;
+
+  /// For launch_kernel. A kernel overlaps only where the last thing on the stream is a kernel of ours too,
+  /// and neither is cooperative.
+  struct Turn {
+    CUstream_st* stream;
+    bool overlaps;
+  };
+  Turn next_kernel(bool cooperative);
 
   /// Throws on any status but success: Error(Exit::memory) when the device is full, else Error(Exit::device).
   /// After an error that the device does not recover from, every later check throws it again.
@@ -96,6 +111,7 @@ class Context {
   int device_;
   DeviceInfo info_;
   CUstream_st *stream_ = nullptr, *copy_stream_ = nullptr;  // the second one at first use
+  bool after_kernel_ = false;                               // of ours, on the stream
   CUevent_st* copied_ = nullptr;
   unsigned* ticket_ = nullptr;
   void* scratch_ = nullptr;

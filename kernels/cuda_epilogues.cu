@@ -9,14 +9,16 @@ namespace {
 constexpr int kThreads = 256;
 
 __global__ void __launch_bounds__(kThreads)
-    widen_elements(const bf16* __restrict__ from, float* __restrict__ to, int64_t count, bool accumulate) {
+    widen_elements(const bf16* from, float* __restrict__ to, int64_t count, bool accumulate) {
+  await_previous_kernel();
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < count) put(to + i, to_float(from[i]), accumulate);
 }
 
 __global__ void __launch_bounds__(kThreads)
-    add_bias_rows(const float* __restrict__ from, const float* __restrict__ bias, bf16* __restrict__ to,
-                  int64_t count, int columns, bool accumulate) {
+    add_bias_rows(const float* from, const float* bias, bf16* __restrict__ to, int64_t count, int columns,
+                  bool accumulate) {
+  await_previous_kernel();
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < count) put(to + i, from[i] + bias[i % columns], accumulate);
 }

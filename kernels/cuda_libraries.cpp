@@ -62,6 +62,7 @@ cudnnHandle_t Libraries::cudnn() {
     check(dnn().cudnnCreate(&cudnn_), "cudnnCreate");
     check(dnn().cudnnSetStream(cudnn_, context.stream()), "cudnnSetStream");
   }
+  context.stream();  // whoever asks for the handle launches on it
   return cudnn_;
 }
 

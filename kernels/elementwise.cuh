@@ -12,6 +12,7 @@ inline constexpr int kMapSteps = 2;  // packs per thread and array, all loaded b
 
 template <int P, class Map>
 __global__ void __launch_bounds__(kMapThreads) map_elements(Map map, int64_t count) {
+  await_previous_kernel();
   constexpr int step = kMapThreads * P;
   const int64_t first = int64_t{blockIdx.x} * kMapSteps * step + threadIdx.x * P;
   float in[kMapSteps][Map::inputs][P] = {};

@@ -16,12 +16,14 @@
 #define DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::emulator::Block::current().dynamic_shared())
 
 namespace stopgrad::cuda {
+using ::await_previous_kernel;
 using ::grid_barrier;
 template <class... P, class... A>
 int launch_kernel(Context& context, const char* name, bool together, void (*kernel)(P...), dim3 grid,
                   dim3 block, size_t shared, A&&... arguments) {
-  return emulator::launch(name, together, kernel, grid, block, shared, context.stream(),
-                          std::forward<A>(arguments)...);
+  const Context::Turn turn = context.next_kernel(together);
+  return emulator::launch(name, {together, context.overlap, turn.overlaps}, kernel, grid, block, shared,
+                          turn.stream, std::forward<A>(arguments)...);
 }
 }  // namespace stopgrad::cuda
 
@@ -37,13 +39,29 @@ int launch_kernel(Context& context, const char* name, bool together, void (*kern
   T* name = reinterpret_cast<T*>(dynamic_shared)
 
 namespace stopgrad::cuda {
+/// The first line of every kernel: one that is launched to overlap may run before the kernel before it has
+/// ended, and must see and touch no memory until then. Costs nothing in others.
+__device__ __forceinline__ void await_previous_kernel() {
+#if __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+#endif
+}
+
 /// Every thread of every block waits here for all the others, and sees what they wrote. Only in kernels that
 /// LAUNCH_TOGETHER started.
 __device__ __forceinline__ void grid_barrier() { cooperative_groups::this_grid().sync(); }
 
+/// Whether the code that the device takes for this kernel has the wait: code for 9.0 and later.
+template <class... P>
+bool can_await(void (*kernel)(P...)) {
+  cudaFuncAttributes found{};
+  return cudaFuncGetAttributes(&found, kernel) == cudaSuccess && found.ptxVersion >= 90;
+}
+
 template <class... P, class... A>
 int launch_kernel(Context& context, const char*, bool together, void (*kernel)(P...), dim3 grid, dim3 block,
                   size_t shared, A&&... arguments) {
+  const Context::Turn turn = context.next_kernel(together);
   if (shared > 0) {  // with the static variables, more than 48 KiB must be asked for
     const auto error =
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
@@ -54,12 +72,18 @@ int launch_kernel(Context& context, const char*, bool together, void (*kernel)(P
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = shared;
-  config.stream = context.stream();
-  cudaLaunchAttribute cooperative{};
-  cooperative.id = cudaLaunchAttributeCooperative;
-  cooperative.val.cooperative = 1;
-  config.attrs = &cooperative;
-  config.numAttrs = together ? 1 : 0;
+  config.stream = turn.stream;
+  cudaLaunchAttribute manner{};
+  config.attrs = &manner;
+  if (together) {
+    manner.id = cudaLaunchAttributeCooperative;
+    manner.val.cooperative = 1;
+    config.numAttrs = 1;
+  } else if (turn.overlaps && can_await(kernel)) {
+    manner.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    manner.val.programmaticStreamSerializationAllowed = 1;
+    config.numAttrs = 1;
+  }
   return cudaLaunchKernelEx(&config, kernel, std::forward<A>(arguments)...);
 }
 }  // namespace stopgrad::cuda

@@ -11,6 +11,7 @@ namespace {
 /// Reads a row twice; the second time it is in the first cache.
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) normalize_forward(NormalizeForward<T> call) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;  // whole warps, and none of a wide team
   const T* const x = call.x + int64_t{team.row} * call.channels;
@@ -38,6 +39,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) normalize_forward(Normal
 
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) normalize_backward(NormalizeBackward<T> call) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;
   const int64_t begin = int64_t{team.row} * call.channels;

@@ -35,6 +35,7 @@ struct Best {
 template <class T, int P, int K>
 __global__ void __launch_bounds__(kThreads)
     max_pool_forward(MaxPoolForward<T> call, int out_height, int out_width, int pixel_blocks) {
+  await_previous_kernel();
   const Place place(pixel_blocks, P);
   if (place.channel >= call.channels || place.pixel >= out_height * out_width) return;
   const int i = place.pixel / out_width, j = place.pixel - i * out_width;

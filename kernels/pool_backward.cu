@@ -24,6 +24,7 @@ struct Covering {
 template <class T, int P, int W>
 __global__ void __launch_bounds__(kThreads, 4)
     max_pool_backward(MaxPoolBackward<T> call, int out_height, int out_width, int pixel_blocks) {
+  await_previous_kernel();
   const Place place(pixel_blocks, P);
   if (place.channel >= call.channels || place.pixel >= call.height * call.width) return;
   const int h = place.pixel / call.width, w = place.pixel - h * call.width;

@@ -32,6 +32,7 @@ __device__ __forceinline__ void put_summary(const Summary<T>& call, const double
 /// for are summed too: memory sets the pace, and a branch would come between loads.
 template <class T, bool whole>
 __global__ void __launch_bounds__(kThreads, 4) summary_parts(Summary<T> call, Part* parts) {
+  await_previous_kernel();
   constexpr int P = Pack<T>::size;
   double sum = 0, squares = 0;
   int not_finite = 0;
@@ -66,6 +67,7 @@ __global__ void __launch_bounds__(kThreads, 4) summary_parts(Summary<T> call, Pa
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) summary_finish(Summary<T> call, const Part* parts, int count) {
+  await_previous_kernel();
   double all[3] = {};
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads)
 #pragma unroll

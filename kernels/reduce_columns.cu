@@ -42,6 +42,7 @@ struct UnitDeviation {
 template <class T, int P, class Term>
 __global__ void __launch_bounds__(norm::kThreads, norm::kBlocks)
     column_parts(const T* x, int rows, int channels, int part_rows, Term term, typename Term::Sum* parts) {
+  await_previous_kernel();
   using A = typename Term::Sum;
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
@@ -68,6 +69,7 @@ __global__ void __launch_bounds__(norm::kThreads, norm::kBlocks)
 template <class Term>
 __global__ void __launch_bounds__(128)
     column_finish(const typename Term::Sum* parts, int count, int channels, Term term) {
+  await_previous_kernel();
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32,
             lane = static_cast<int>(threadIdx.x) % 32;
   if (c >= channels) return;  // whole warps
@@ -91,6 +93,7 @@ void sum_columns(const T* x, int rows, int channels, const norm::Tiles& tiles, c
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(rows::kThreads, rows::kMinBlocks)
     unit_row_norms(const T* x, int rows, int channels, double* inv_norm) {
+  await_previous_kernel();
   const rows::Team<wide, P> team;
   if (team.row >= rows) return;  // whole warps, and none of a wide team
   double squares[1] = {0};

@@ -91,6 +91,7 @@ __device__ __forceinline__ void put_mean(const float* values, int64_t count, flo
 }
 template <int stride, int sign>
 __global__ void __launch_bounds__(256) mean_loss(const float* values, int64_t count, float* loss) {
+  await_previous_kernel();
   put_mean<256, stride, sign>(values, count, loss);
 }
 

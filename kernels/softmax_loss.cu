@@ -11,6 +11,7 @@ namespace {
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     cross_entropy_forward(CrossEntropyForward<T> call, float* losses) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;  // whole warps, and none of a wide team
   const T* const x = call.logits + int64_t{team.row} * call.classes;
@@ -45,6 +46,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
 
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) cross_entropy_backward(CrossEntropyBackward<T> call) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;
   const int64_t begin = int64_t{team.row} * call.classes;
@@ -63,6 +65,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) cross_entropy_backward(C
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     softmax_similarity_forward(SoftmaxSimilarityForward<T> call) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;
   const int pair = static_cast<int>(blockIdx.y);
@@ -105,6 +108,7 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     softmax_similarity_backward(SoftmaxSimilarityBackward<T> call) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;
   const float scale = *call.dloss / static_cast<float>(int64_t{call.pairs} * call.rows);

@@ -154,6 +154,7 @@ __device__ __forceinline__ void offer(BestOfRow& best, const Chunk<P>& chunk, in
 template <int P, bool in_shared>
 __global__ void __launch_bounds__(kThreads, in_shared ? 5 : 3)
     topk(TopK call, int room, unsigned char* spare, size_t spare_of_block) {
+  await_previous_kernel();
   DYNAMIC_SHARED(unsigned char, shared);
   BestOfRow best(in_shared ? shared : spare + blockIdx.x * spare_of_block, call.k, room);
   int turn = 0;

@@ -72,7 +72,8 @@ void Block::start(const Launch& of, uint64_t number, int identity) {
     for (int w = 0; w < warps; ++w)
       shuffle(lane_order_.data() + 32 * w, std::min(32, count_ - 32 * w), state);
   }
-  done_ = at_barrier_ = at_grid_barrier_ = votes_ = 0;
+  done_ = at_barrier_ = outside_ = votes_ = 0;
+  may_touch_ = !of.manner.waits;
   barriers_ = 0;
   error_.clear();
   barrier_tags_.reset();
@@ -105,7 +106,7 @@ void Block::finish() {
 
 /// A warp runs until all its lanes wait, then the next one has its turn.
 void Block::run_threads() {
-  while (done_ < count_ && at_grid_barrier_ < count_ && error_.empty()) {
+  while (done_ < count_ && outside_ < count_ && error_.empty()) {
     bool any = false;
     for (const int warp : warp_order_)
       for (bool again = true; again && error_.empty();) {
@@ -137,6 +138,7 @@ EMULATOR_UNWATCHED void Block::enter_thread() {
   self.fiber.arrive(block.host_);
   acquire(&block.launch_tag_);
   block.launch->body(block.launch->arguments.get());
+  if (!block.may_touch_) block.stop("has ended without waiting for the kernel before it");
   release(&block.end_tag_);
   self.state = State::done;
   self.fiber.give_way(block.host_, true);
@@ -184,6 +186,7 @@ std::string Block::stuck() const {
     out += " thread " + std::to_string(i) +
            (t.state == State::at_barrier        ? " at the barrier "
             : t.state == State::at_grid_barrier ? " at the grid's barrier "
+            : t.state == State::awaits_kernel   ? " at the wait for the kernel before "
                                                 : " in the warp operation ") +
            to_string(t.place) + ";";
     ++shown;

@@ -47,7 +47,7 @@ struct Meeting {
   uint64_t value[32];
 };
 
-enum class State : uint8_t { fresh, ready, at_barrier, in_warp, at_grid_barrier, done };
+enum class State : uint8_t { fresh, ready, at_barrier, in_warp, at_grid_barrier, awaits_kernel, done };
 
 struct Thread {
   uint3 index;
@@ -58,12 +58,19 @@ struct Thread {
   Fiber fiber;
 };
 
+/// How a launch stands to others.
+struct Manner {
+  bool together = false;  // cooperative: all blocks are alive at once and can wait for each other
+  bool waits = false;  // a thread touches no memory of the device before it has waited for the kernel before
+  bool overlaps = false;  // may start before that one has ended
+};
+
 /// What a kernel launch is, without its types.
 struct Launch {
   const char* name;
+  Manner manner;
   dim3 grid, block;
   size_t dynamic_shared;
-  bool together;  // a cooperative launch: all blocks are alive at once and can wait for each other
   void (*body)(const void* arguments);
   std::shared_ptr<const void> arguments;
   uint64_t seed;
@@ -76,8 +83,11 @@ class Block {
 
   /// Puts block `number` of the launch in here. `identity` 0 or 1: who its threads are, see ordering.md.
   void start(const Launch& launch, uint64_t number, int identity);
-  /// Runs until all threads have returned (false) or all wait at the grid's barrier (true). Throws Error.
+  /// Runs until all threads have returned (false), or all wait at the grid's barrier or for the kernel before
+  /// (true). Throws Error.
   bool advance();
+  /// The kernel before has ended.
+  void release_kernel();
   /// Ends a block whose threads have returned, after a last look at its memory. Throws Error.
   void finish();
   /// Ends it wherever it stands.
@@ -91,6 +101,7 @@ class Block {
   // What kernels reach through intrinsics.h.
   int barrier(bool predicate, Place place);
   void grid_barrier(Place place);
+  void await_kernel(Place place);
   Meeting* meet(WarpOperation operation, uint32_t mask, uint64_t value, Place place);
   void leave(Meeting* meeting);
   void* shared(const void* key, size_t bytes, size_t alignment, const char* name);
@@ -117,7 +128,8 @@ class Block {
   std::vector<std::vector<Meeting*>> open_;  // per warp
   FiberHost host_;
   SharedMemory memory_;
-  int count_ = 0, done_ = 0, at_barrier_ = 0, at_grid_barrier_ = 0, votes_ = 0, identity_ = 0;
+  int count_ = 0, done_ = 0, at_barrier_ = 0, outside_ = 0, votes_ = 0, identity_ = 0;
+  bool may_touch_ = false;  // memory of the device
   uint64_t barriers_ = 0;
   std::string error_;
   struct Free {

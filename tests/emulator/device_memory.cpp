@@ -65,6 +65,10 @@ void explain_fault(int, siginfo_t* info, void*) {
     if (scopes == 0)
       length = std::snprintf(text, sizeof text, "emulator: host code touched device memory at %p\n",
                              info->si_addr);
+    else if (!is_open)
+      length =
+          std::snprintf(text, sizeof text, "emulator: %s touched %p before it waited for the kernel before\n",
+                        scope_name, info->si_addr);
     else
       length = std::snprintf(text, sizeof text, "emulator: %s touched %p, %s an allocation of %zu bytes%s\n",
                              scope_name, info->si_addr,
@@ -177,10 +181,7 @@ void check_words(const char* kernel, int number, const void* words, size_t bytes
 
 namespace {
 /// Closing costs two system calls per allocation and kernel: all of the first, then a sample.
-bool leaves_open() {
-  static int64_t scopes_so_far = 0;
-  return ++scopes_so_far > 2000 && scopes_so_far % 16 != 0;
-}
+bool leaves_open(int64_t& scopes_so_far) { return ++scopes_so_far > 2000 && scopes_so_far % 16 != 0; }
 void set_all(bool open) {
   if (is_open == open) return;
   for (const auto& [at, allocation] : allocations()) set_open(allocation, open);
@@ -195,7 +196,14 @@ DeviceScope::DeviceScope(const char* what) {
 }
 
 DeviceScope::~DeviceScope() {
-  if (--scopes == 0 && !leaves_open()) set_all(false);
+  static int64_t so_far = 0;
+  if (--scopes == 0 && !leaves_open(so_far)) set_all(false);
 }
+
+ClosedScope::ClosedScope() {
+  static int64_t so_far = 0;
+  if (!leaves_open(so_far)) set_all(false);
+}
+ClosedScope::~ClosedScope() { set_all(true); }
 
 }  // namespace emulator

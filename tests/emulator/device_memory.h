@@ -29,4 +29,14 @@ class DeviceScope {
   DeviceScope& operator=(const DeviceScope&) = delete;
 };
 
+/// Inside a DeviceScope: closed again while one lives, in a sample of them, for threads that must wait before
+/// they touch it.
+class ClosedScope {
+ public:
+  ClosedScope();
+  ~ClosedScope();
+  ClosedScope(const ClosedScope&) = delete;
+  ClosedScope& operator=(const ClosedScope&) = delete;
+};
+
 }  // namespace emulator

@@ -64,6 +64,8 @@ inline int lane() { return Block::current().thread->lane; }
 inline void __syncthreads(EMULATOR_PLACE) { emulator::Block::current().barrier(false, {file, line}); }
 /// kernels/gpu.h declares it for the GPU.
 inline void grid_barrier(EMULATOR_PLACE) { emulator::Block::current().grid_barrier({file, line}); }
+/// So is this one.
+inline void await_previous_kernel(EMULATOR_PLACE) { emulator::Block::current().await_kernel({file, line}); }
 inline int __syncthreads_count(int predicate, EMULATOR_PLACE) {
   return emulator::Block::current().barrier(predicate != 0, {file, line});
 }

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <numeric>
+#include <optional>
 #include <string>
 
 #include "tests/emulator/runtime_calls.h"
@@ -19,7 +20,7 @@ void check_shape(const Launch& launch) {
                 std::to_string(g.y) + "," + std::to_string(g.z) + "), block (" + std::to_string(b.x) + "," +
                 std::to_string(b.y) + "," + std::to_string(b.z) + ")");
   const uint64_t blocks = uint64_t{g.x} * g.y * g.z;
-  if (launch.together && blocks > kProcessors)
+  if (launch.manner.together && blocks > kProcessors)
     throw Error(std::string(launch.name) + ": a cooperative launch of " + std::to_string(blocks) +
                 " blocks, and the device has " + std::to_string(kProcessors) + " processors");
 }
@@ -30,20 +31,33 @@ std::deque<Block>& blocks() {
   return made;
 }
 
+/// Kernels run in the order of the stream; one that could start before that must not notice. `closed`: up to
+/// its wait the block finds the device's memory closed, which costs two system calls per allocation.
+void start_block(Block& block, const Launch& launch, uint64_t number, int identity, bool closed) {
+  block.start(launch, number, identity);
+  if (!launch.manner.waits) return;
+  {
+    std::optional<ClosedScope> scope;
+    if (closed) scope.emplace();
+    block.advance();
+  }
+  block.release_kernel();
+}
+
 /// Each block in turn runs until it waits for the others.
 void run_together(const Launch& launch, const std::vector<uint64_t>& order) {
   while (blocks().size() < order.size()) blocks().emplace_back();
   std::vector<Block*> all;
-  for (const uint64_t number : order) {
-    all.push_back(&blocks()[all.size()]);
-    all.back()->start(launch, number, 0);
-  }
   struct End {
     std::vector<Block*>& all;
     ~End() {
       for (Block* block : all) block->clean_up();
     }
   } const end{all};
+  for (const uint64_t number : order) {
+    all.push_back(&blocks()[all.size()]);
+    start_block(*all.back(), launch, number, 0, all.size() == 1);
+  }
   for (;;) {
     size_t waiting = 0;
     for (Block* block : all) waiting += block->advance();
@@ -72,7 +86,7 @@ void run_blocks(const Launch& launch) {
   struct End {  // also when a kernel has failed
     ~End() { Block::end_launch(); }
   } const end;
-  if (launch.together) {
+  if (launch.manner.together) {
     std::vector<uint64_t> order;
     for (uint64_t i = 0; i < count; ++i) order.push_back((start + i * step) % count);
     return run_together(launch, order);
@@ -80,7 +94,7 @@ void run_blocks(const Launch& launch) {
   Block& block = blocks().front();
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t number = (start + i * step) % count;
-    block.start(launch, number, static_cast<int>(number & 1));
+    start_block(block, launch, number, static_cast<int>(number & 1), i == 0);
     block.advance();
     block.finish();
   }
@@ -88,10 +102,18 @@ void run_blocks(const Launch& launch) {
 }  // namespace
 
 cudaError_t launch_blocks(Launch launch, cudaStream_t stream) {
-  if (const cudaError_t failed = next_call("cudaLaunchKernel")) return failed;
+  const Manner manner = launch.manner;
+  if (const cudaError_t failed =
+          next_call(manner.overlaps ? "cudaLaunchKernel, overlapping" : "cudaLaunchKernel"))
+    return failed;
   check_shape(launch);
+  if (manner.overlaps && (manner.together || !follows_kernel(stream)))
+    throw Error(
+        std::string(launch.name) + ": launched to overlap, but " +
+        (manner.together ? "it is cooperative" : "what comes before it on the stream is no kernel of ours"));
   launch.seed = mix(options().seed ^ mix(launches++));
-  return enqueue(stream, [launch] { run_blocks(launch); });
+  return enqueue(
+      stream, [launch] { run_blocks(launch); }, !manner.together);
 }
 
 }  // namespace emulator

@@ -1,6 +1,7 @@
 #pragma once
 // A kernel launch: checks its shape and its pointers, then runs the blocks one after the other, or those of a
-// cooperative launch in turns, in an order that the seed decides.
+// cooperative launch in turns, in an order that the seed decides. Up to its wait for the kernel before, a
+// block finds the device's memory closed.
 #include <driver_types.h>
 
 #include <memory>
@@ -31,7 +32,7 @@ void check_argument(const char* kernel, int number, const Argument& argument) {
 }
 
 template <class... P, class... A>
-cudaError_t launch(const char* name, bool together, void (*kernel)(P...), dim3 grid, dim3 block,
+cudaError_t launch(const char* name, Manner manner, void (*kernel)(P...), dim3 grid, dim3 block,
                    size_t dynamic_shared, cudaStream_t stream, A&&... arguments) {
   struct Pack {
     void (*kernel)(P...);
@@ -46,7 +47,7 @@ cudaError_t launch(const char* name, bool together, void (*kernel)(P...), dim3 g
     const auto& packed = *static_cast<const Pack*>(p);
     std::apply(packed.kernel, packed.arguments);
   };
-  return launch_blocks({name, grid, block, dynamic_shared, together, body, pack, 0}, stream);
+  return launch_blocks({name, manner, grid, block, dynamic_shared, body, pack, 0}, stream);
 }
 
 }  // namespace emulator

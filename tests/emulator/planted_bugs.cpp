@@ -144,13 +144,30 @@ KERNEL(grid_barriers_in_two_places) {
   else grid_barrier();
   out[global_index()] = 1;
 }
+KERNEL(wait_in_its_place) {
+  await_previous_kernel();
+  out[global_index()] = in[global_index()];
+}
+KERNEL(read_before_the_wait) {
+  const float v = in[global_index()];
+  await_previous_kernel();
+  out[global_index()] = v;
+}
+KERNEL(no_wait) {}
+KERNEL(wait_in_half_of_a_block) {
+  if (threadIdx.x < 100) await_previous_kernel();
+}
+KERNEL(barrier_in_the_other_half) {
+  if (threadIdx.x < 100) await_previous_kernel();
+  else __syncthreads();
+}
 KERNEL(plain) { out[global_index()] = in[global_index()]; }
 
 struct Bug {
   const char* name;
   void (*kernel)(float*, const float*, int);
   double sum = 0;  // of the output, where the kernel runs to its end and the order of threads must not matter
-  enum Special { none, host_pointer, host_read, freed, together } special = none;
+  enum Special { none, host_pointer, host_read, freed, together, waits, overlaps } special = none;
 };
 const Bug kBugs[] = {
     {"correct", correct},
@@ -178,6 +195,12 @@ const Bug kBugs[] = {
     {"grid barrier in half of a block", grid_barrier_in_half_of_a_block, 0, Bug::together},
     {"grid barriers in two places", grid_barriers_in_two_places, 0, Bug::together},
     {"grid barrier without cooperation", grid_barrier_in_its_place},
+    {"wait in its place", wait_in_its_place, 0, Bug::waits},
+    {"read before the wait", read_before_the_wait, 0, Bug::waits},
+    {"no wait", no_wait, 0, Bug::waits},
+    {"wait in half of a block", wait_in_half_of_a_block, 0, Bug::waits},
+    {"barrier in the other half", barrier_in_the_other_half, 0, Bug::waits},
+    {"overlap with a memset", wait_in_its_place, 0, Bug::overlaps},
     {"kernel given a host pointer", plain, 0, Bug::host_pointer},
     {"host code reads device memory", plain, 0, Bug::host_read},
     {"kernel given freed memory", plain, 0, Bug::freed},
@@ -215,11 +238,14 @@ int run(const Bug& bug) {
   if (bug.special == Bug::host_read) return in[0] > 0 ? 0 : 1;
   if (bug.special == Bug::freed) context.free(in);
   const int limit = bug.kernel == return_before_a_barrier ? n - 10 : n;
+  const bool overlaps = bug.special == Bug::overlaps;
+  const emulator::Manner manner{bug.special == Bug::together, overlaps || bug.special == Bug::waits,
+                                overlaps};
   const float* const given = bug.special == Bug::host_pointer ? host.data() : in;
-  context.check(emulator::launch(bug.name, bug.special == Bug::together, bug.kernel,
-                                 dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), 0,
-                                 context.stream(), out, given, limit),
-                bug.name);
+  context.check(
+      emulator::launch(bug.name, manner, bug.kernel, dim3(static_cast<unsigned>(blocks)),
+                       dim3(static_cast<unsigned>(threads)), 0, context.stream(), out, given, limit),
+      bug.name);
   context.copy_to_host(host.data(), out, bytes);
   return judge(bug, host, want);
 }

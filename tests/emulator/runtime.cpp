@@ -28,6 +28,7 @@ struct CUgraphExec_st {
 struct CUstream_st {
   std::unique_ptr<CUgraph_st> recording;
   bool invalid = false;  // something happened that a capture cannot hold
+  bool after_kernel = false;
 };
 struct CUevent_st {
   std::chrono::steady_clock::time_point time;
@@ -97,7 +98,10 @@ void reset_device() {
 
 bool is_capturing(cudaStream_t stream) { return stream != nullptr && stream->recording != nullptr; }
 
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+bool follows_kernel(cudaStream_t stream) { return stream != nullptr && stream->after_kernel; }
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work, bool kernel) {
+  if (stream != nullptr) stream->after_kernel = kernel;
   if (is_capturing(stream)) stream->recording->work.push_back(std::move(work));
   else work();
   return cudaSuccess;
@@ -194,7 +198,10 @@ cudaError_t cudaFreeHost(void* pointer) {
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   COUNTED("cudaMemcpyAsync");
-  if (!emulator::is_capturing(stream)) return note(emulator::copy(to, from, bytes, kind));
+  if (!emulator::is_capturing(stream)) {
+    if (stream != nullptr) stream->after_kernel = false;
+    return note(emulator::copy(to, from, bytes, kind));
+  }
   if (!emulator::is_right_way(to, from, bytes, kind)) return note(cudaErrorInvalidValue);
   const void* const host = kind == cudaMemcpyHostToDevice   ? from
                            : kind == cudaMemcpyDeviceToHost ? to
@@ -226,8 +233,9 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   COUNTED("cudaStreamSynchronize");
   return emulator::is_capturing(stream) ? emulator::forbidden_in_capture() : cudaSuccess;
 }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t, unsigned) {
   COUNTED("cudaStreamWaitEvent");
+  stream->after_kernel = false;
   return cudaSuccess;
 }
 
@@ -244,6 +252,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   COUNTED("cudaEventRecord");
   if (emulator::is_capturing(stream)) return emulator::forbidden_in_capture();  // CUDA would record a node
+  if (stream != nullptr) stream->after_kernel = false;
   event->time = std::chrono::steady_clock::now() +
                 std::chrono::microseconds(static_cast<int64_t>(emulator::passed * 1000));
   return cudaSuccess;
@@ -263,13 +272,14 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   COUNTED("cudaStreamBeginCapture");
   if (emulator::is_capturing(stream)) return note(cudaErrorIllegalState);
   stream->recording = std::make_unique<CUgraph_st>();
-  stream->invalid = false;
+  stream->invalid = stream->after_kernel = false;
   emulator::capturing.insert(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   COUNTED("cudaStreamEndCapture");
   *graph = stream->recording.release();
+  stream->after_kernel = false;
   emulator::capturing.erase(stream);
   if (*graph && stream->invalid) {
     delete std::exchange(*graph, nullptr);
@@ -290,6 +300,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   COUNTED("cudaGraphLaunch");
   if (emulator::is_capturing(stream)) return emulator::forbidden_in_capture();  // no graphs inside graphs
+  if (stream != nullptr) stream->after_kernel = false;
   for (const auto& work : executable->graph.work) work();
   return cudaSuccess;
 }

@@ -28,8 +28,11 @@ void reset_device();
 /// Makes events that are recorded later so much later, on top of the time that passes.
 void pass_time(float milliseconds);
 
-/// Runs work of a stream now, or records it while the stream is being captured.
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+/// Runs work of a stream now, or records it while the stream is being captured. `kernel`: one launched by
+/// launch_blocks(), and not together.
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work, bool kernel = false);
+/// Whether the last thing put on the stream, or into what it records, is such a kernel.
+bool follows_kernel(cudaStream_t stream);
 bool is_capturing(cudaStream_t stream);
 
 }  // namespace emulator

@@ -34,13 +34,31 @@ EMULATOR_UNWATCHED void Block::grid_barrier(Place place) {
   const Quiet quiet;
   Thread& self = *thread;
   self.place = place;
-  if (!launch->together) stop("a grid's barrier in a launch that is not cooperative, at " + to_string(place));
+  if (!launch->manner.together)
+    stop("a grid's barrier in a launch that is not cooperative, at " + to_string(place));
   char* const tag = grid_tags_ + 8 * (grid_barriers_ & 1);
   release(tag);
-  ++at_grid_barrier_;
+  ++outside_;
   self.state = State::at_grid_barrier;
   wait();
   acquire(tag);
+}
+
+/// A second wait finds the kernel before ended, and so does one in a launch that need not wait.
+EMULATOR_UNWATCHED void Block::await_kernel(Place place) {
+  const Quiet quiet;
+  if (may_touch_) return;
+  thread->place = place;
+  ++outside_;
+  thread->state = State::awaits_kernel;
+  wait();
+}
+
+void Block::release_kernel() {
+  const Quiet quiet;
+  for (int i = 0; i < count_; ++i) threads_[static_cast<size_t>(i)].state = State::ready;
+  outside_ = 0;
+  may_touch_ = true;
 }
 
 void Block::release_grid(const Launch& launch, Block* const* blocks, size_t count) {
@@ -55,7 +73,7 @@ void Block::release_grid(const Launch& launch, Block* const* blocks, size_t coun
                     to_string(place) + ", others at " + to_string(t.place));
       t.state = State::ready;
     }
-    block.at_grid_barrier_ = 0;
+    block.outside_ = 0;
   }
   ++grid_barriers_;
 }

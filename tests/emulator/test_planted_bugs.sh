@@ -64,6 +64,12 @@ grid barrier in half of the blocks | error | error | error
 grid barrier in half of a block | error | error | error
 grid barriers in two places   | error   | error   | error
 grid barrier without cooperation | error | error | error
+wait in its place             | quiet   | quiet   | quiet
+read before the wait          | fault   | asan    | quiet
+no wait                       | error   | error   | error
+wait in half of a block       | error   | error   | error
+barrier in the other half     | error   | error   | error
+overlap with a memset         | error   | error   | error
 kernel given a host pointer   | error   | error   | error
 host code reads device memory | fault   | asan    | quiet
 kernel given freed memory     | error   | error   | error

@@ -21,6 +21,7 @@ constexpr unsigned kAll = 0xffffffffu;
 constexpr int kResults = 14;
 
 __global__ void warp_operations(int* out) {
+  await_previous_kernel();
   const int lane = static_cast<int>(threadIdx.x);
   int* const mine = out + lane * kResults;
   mine[0] = __shfl_sync(kAll, lane, 5);
@@ -43,6 +44,7 @@ __global__ void warp_operations(int* out) {
 }
 
 __global__ void votes_of_a_block(int* out) {
+  await_previous_kernel();
   const int thread = static_cast<int>(threadIdx.x);
   const int count = __syncthreads_count(thread % 3 == 0);
   const int all = __syncthreads_and(thread < 100), any = __syncthreads_or(thread == 99);
@@ -51,6 +53,7 @@ __global__ void votes_of_a_block(int* out) {
 
 /// The last block to come adds up what all have left.
 __global__ void last_block(float* parts, unsigned* arrived, float* sum) {
+  await_previous_kernel();
   SHARED(bool, last);
   if (threadIdx.x == 0) {
     parts[blockIdx.x] = static_cast<float>(blockIdx.x + 1);
@@ -67,6 +70,7 @@ __global__ void last_block(float* parts, unsigned* arrived, float* sum) {
 
 /// Running sums over blocks, a round per barrier: in each, a block adds what its neighbour had before it.
 __global__ void rounds_of_a_grid(float* value, float* next, int rounds) {
+  await_previous_kernel();
   const int block = static_cast<int>(blockIdx.x),
             left = (block + static_cast<int>(gridDim.x) - 1) % static_cast<int>(gridDim.x);
   for (int round = 0; round < rounds; ++round) {
@@ -78,6 +82,7 @@ __global__ void rounds_of_a_grid(float* value, float* next, int rounds) {
 }
 
 __global__ void three_dimensions(int* out, int* atomics) {
+  await_previous_kernel();
   DYNAMIC_SHARED(int, mirror);
   const dim3 b = blockDim, g = gridDim;
   const unsigned thread = threadIdx.x + b.x * (threadIdx.y + b.y * threadIdx.z), threads = b.x * b.y * b.z;
@@ -93,10 +98,12 @@ __global__ void three_dimensions(int* out, int* atomics) {
 }
 
 __global__ void order_of_arrival(int* next, int* out) {
+  await_previous_kernel();
   out[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(next, 1);
 }
 
 __global__ void step(float* w, float by_value, const float* by_pointer) {
+  await_previous_kernel();
   w[0] -= by_value;
   w[1] -= *by_pointer;
 }

@@ -31,6 +31,7 @@ struct Place {
 
 template <class Params, class T>
 __global__ void __launch_bounds__(256) crop_resize(Augment<T> call, Params params, float* canvas) {
+  await_previous_kernel();
   const Place<T> at(call);
   if (!at.inside) return;
   const AugmentParams p = params.of(call, at.view);
@@ -44,6 +45,7 @@ __global__ void __launch_bounds__(256) crop_resize(Augment<T> call, Params param
 template <class Params, class T>
 __global__ void __launch_bounds__(32)
     grey_means(Augment<T> call, Params params, int s, const float* canvas, float* means) {
+  await_previous_kernel();
   const int64_t view = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int size = call.out_height * call.out_width;
   if (view >= int64_t{call.views} * call.count || step_of_mean(params.of(call, view)) != s) return;
@@ -62,6 +64,7 @@ __global__ void __launch_bounds__(32)
 template <class Params, class T>
 __global__ void __launch_bounds__(256)
     colour_step(Augment<T> call, Params params, int s, const float* means, float* canvas) {
+  await_previous_kernel();
   const Place<T> at(call);
   if (!at.inside) return;
   const AugmentParams p = params.of(call, at.view);
@@ -77,6 +80,7 @@ __global__ void __launch_bounds__(256)
 
 template <class T>
 __global__ void __launch_bounds__(256) normalise(Augment<T> call, const float* canvas) {
+  await_previous_kernel();
   const Place<T> at(call);
   if (!at.inside) return;
   float pixel[kColours];

@@ -8,6 +8,7 @@ namespace stopgrad::ladder::augment::drawn_once {
 
 template <class T>
 __global__ void __launch_bounds__(128) draw_params(Augment<T> call, AugmentParams* params) {
+  await_previous_kernel();
   const int64_t view = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (view < int64_t{call.views} * call.count) params[view] = draw(call, view);
 }

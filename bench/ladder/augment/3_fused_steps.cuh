@@ -11,6 +11,7 @@ using launch_per_step::Place;
 
 template <class T>
 __global__ void __launch_bounds__(256) paint(Augment<T> call, Drawn drawn, float* canvas) {
+  await_previous_kernel();
   const Place<T> at(call);
   if (!at.inside) return;
   const AugmentParams& p = drawn.of(call, at.view);
@@ -24,6 +25,7 @@ __global__ void __launch_bounds__(256) paint(Augment<T> call, Drawn drawn, float
 /// means[view] by a warp per view: a lane takes every 32nd of the sums.
 template <class T>
 __global__ void __launch_bounds__(32) grey_means(Augment<T> call, const float* canvas, float* means) {
+  await_previous_kernel();
   const int size = call.out_height * call.out_width;
   const float mean = grey_mean<kColours>(canvas + int64_t{blockIdx.x} * size * kColours, size);
   if (threadIdx.x == 0) means[blockIdx.x] = mean;
@@ -32,6 +34,7 @@ __global__ void __launch_bounds__(32) grey_means(Augment<T> call, const float* c
 template <class T>
 __global__ void __launch_bounds__(256)
     finish(Augment<T> call, Drawn drawn, const float* means, const float* canvas) {
+  await_previous_kernel();
   const Place<T> at(call);
   if (!at.inside) return;
   const AugmentParams& p = drawn.of(call, at.view);

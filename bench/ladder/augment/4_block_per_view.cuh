@@ -11,6 +11,7 @@ inline constexpr int kWidth = 256;
 
 template <class T>
 __global__ void __launch_bounds__(kWidth, 1) views(Augment<T> call) {
+  await_previous_kernel();
   DYNAMIC_SHARED(AugmentParams, params);
   const AugmentParams& p = *params;
   float* const canvas = reinterpret_cast<float*>(params + 1);

@@ -11,6 +11,7 @@ using block_per_view::kWidth;
 /// two_taps: see version 6; P: elements of a store, see version 7.
 template <bool two_taps, int P, class T>
 __global__ void __launch_bounds__(kWidth, 1) views(Augment<T> call) {
+  await_previous_kernel();
   DYNAMIC_SHARED(AugmentParams, params);
   const AugmentParams& p = *params;
   float* const canvas = reinterpret_cast<float*>(params + 1);

@@ -9,6 +9,7 @@ namespace stopgrad::ladder::batch_norm_backward::thread_per_channel {
 /// One thread per element: dy' = dy where ReLU let a value pass.
 template <class T>
 __global__ void __launch_bounds__(256) relu_gradient(const T* dy, const T* y, T* masked, int64_t count) {
+  await_previous_kernel();
   const int64_t i = thread_of_grid();
   if (i < count) masked[i] = from_float<T>(gated(to_float(dy[i]), to_float(y[i])));
 }
@@ -17,6 +18,7 @@ __global__ void __launch_bounds__(256) relu_gradient(const T* dy, const T* y, T*
 /// xhat is (x - mean) rstd, and its rstd is multiplied in after the sum.
 template <class T>
 __global__ void __launch_bounds__(32) gradients(BatchNormBackward<T> call, const T* dy) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   if (c >= call.channels) return;
   const int64_t channels = call.channels;

@@ -12,6 +12,7 @@ using thread_per_channel::relu_gradient;
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     sum_parts(BatchNormBackward<T> call, const T* dy, int part_rows, float2* parts) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   float sums[2][1] = {};
   if (c < call.channels) {
@@ -30,7 +31,8 @@ __global__ void __launch_bounds__(kThreads)
 /// means[c]: mean(dy'), and the slope rstd mean(dy' xhat).
 template <class T>
 __global__ void __launch_bounds__(128)
-    join_parts(BatchNormBackward<T> call, const float2* __restrict__ parts, int count, float2* means) {
+    join_parts(BatchNormBackward<T> call, const float2* parts, int count, float2* means) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid()) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   if (c >= call.channels) return;  // whole warps
   double sum = 0, dot = 0;
@@ -52,6 +54,7 @@ __global__ void __launch_bounds__(128)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     apply(BatchNormBackward<T> call, const T* dy, int part_rows, const float2* means) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   if (c >= call.channels) return;
   const float mean = call.mean[c], scale = call.gamma[c] * call.rstd[c];

@@ -36,6 +36,7 @@ struct Channels {
 template <class Rows, int P, class T>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     sum_parts(BatchNormBackward<T> call, int part_rows, float2* parts) {
+  await_previous_kernel();
   const int first = static_cast<int>(thread_of_grid()) * P;
   float sums[2][P] = {};
   if (first < call.channels) {
@@ -60,6 +61,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 template <class Rows, int P, class T>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     apply(BatchNormBackward<T> call, int part_rows, const float2* means) {
+  await_previous_kernel();
   const int first = static_cast<int>(thread_of_grid()) * P;
   if (first >= call.channels) return;
   const Channels<P> channels(call, first);

@@ -8,6 +8,7 @@ namespace stopgrad::ladder::batch_norm_forward::thread_per_channel {
 
 template <class T>
 __global__ void __launch_bounds__(32) normalise(BatchNormForward<T> call) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   if (c >= call.channels) return;
   const int64_t channels = call.channels;
@@ -36,6 +37,7 @@ __global__ void __launch_bounds__(32) normalise(BatchNormForward<T> call) {
 /// One thread per element.
 template <class T>
 __global__ void __launch_bounds__(256) relu(T* y, int64_t count) {
+  await_previous_kernel();
   const int64_t i = thread_of_grid();
   if (i >= count) return;
   const float value = to_float(y[i]);

@@ -27,6 +27,7 @@ __device__ __forceinline__ float tree_sum(float value) {
 
 template <class T>
 __global__ void __launch_bounds__(kWidth) normalise(BatchNormForward<T> call) {
+  await_previous_kernel();
   const int c = static_cast<int>(blockIdx.x), first = static_cast<int>(threadIdx.x);
   const int64_t channels = call.channels;
   const float rows = static_cast<float>(call.rows);

@@ -14,6 +14,7 @@ enum class Sum { x, squares };  // of x, or of (x - mean)^2
 template <Sum of, class T>
 __global__ void __launch_bounds__(kThreads)
     sum_parts(BatchNormForward<T> call, int part_rows, float* __restrict__ parts) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   float sum[1][1] = {};
   if (c < call.channels) {
@@ -37,6 +38,7 @@ __device__ __forceinline__ void save(const BatchNormForward<T>& call, int c, flo
 
 template <Sum of, class T>
 __global__ void __launch_bounds__(32) join_parts(BatchNormForward<T> call, const float* parts, int count) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   if (c >= call.channels) return;
   float sum = 0;
@@ -46,6 +48,7 @@ __global__ void __launch_bounds__(32) join_parts(BatchNormForward<T> call, const
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) apply(BatchNormForward<T> call, int part_rows) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   if (c >= call.channels) return;
   const float mean = call.mean[c], scale = call.gamma[c] * call.rstd[c], beta = call.beta[c];

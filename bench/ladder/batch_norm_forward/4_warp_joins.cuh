@@ -14,6 +14,7 @@ using thread_per_channel::relu;
 
 template <Sum of, class T>
 __global__ void __launch_bounds__(128) join_parts(BatchNormForward<T> call, const float* parts, int count) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid()) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   if (c >= call.channels) return;  // whole warps
   float sum = 0;

@@ -8,6 +8,7 @@ namespace stopgrad::ladder::batch_norm_forward::fused_relu {
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) apply(BatchNormForward<T> call, int part_rows) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid());
   if (c >= call.channels) return;
   const float mean = call.mean[c], scale = call.gamma[c] * call.rstd[c], beta = call.beta[c];

@@ -10,6 +10,7 @@ namespace stopgrad::ladder::batch_norm_forward::one_read {
 template <class Rows, int P, class T>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     sum_parts(BatchNormForward<T> call, int part_rows, float2* __restrict__ parts) {
+  await_previous_kernel();
   const int first = static_cast<int>(thread_of_grid()) * P;
   float shift[P] = {}, sums[2][P] = {};
   if (first < call.channels) {
@@ -33,8 +34,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 }
 
 template <class T>
-__global__ void __launch_bounds__(128)
-    join_parts(BatchNormForward<T> call, const float2* __restrict__ parts, int count) {
+__global__ void __launch_bounds__(128) join_parts(BatchNormForward<T> call, const float2* parts, int count) {
+  await_previous_kernel();
   const int c = static_cast<int>(thread_of_grid()) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   if (c >= call.channels) return;  // whole warps
   double sum = 0, square = 0;
@@ -54,6 +55,7 @@ __global__ void __launch_bounds__(128)
 
 template <class Rows, int P, class T>
 __global__ void __launch_bounds__(kThreads, kBlocks) apply(BatchNormForward<T> call, int part_rows) {
+  await_previous_kernel();
   const int first = static_cast<int>(thread_of_grid()) * P;
   if (first >= call.channels) return;
   float mean[P], scale[P], beta[P];

@@ -14,6 +14,7 @@ __device__ __forceinline__ float share(const CosineLossBackward<T>& call) {
 
 template <class T>
 __global__ void __launch_bounds__(64) gradients(CosineLossBackward<T> call, int pair, T* dz) {
+  await_previous_kernel();
   const int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (row >= call.rows) return;
   const int64_t begin = int64_t{row} * call.channels;

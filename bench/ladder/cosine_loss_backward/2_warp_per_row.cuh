@@ -9,6 +9,7 @@ namespace stopgrad::ladder::cosine_loss_backward::warp_per_row {
 template <class T>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     gradients(CosineLossBackward<T> call, int pair, T* dz) {
+  await_previous_kernel();
   const Team<false, 1> team;
   if (team.row >= call.rows) return;  // whole warps
   const int64_t begin = int64_t{team.row} * call.channels;

@@ -9,6 +9,7 @@ namespace stopgrad::ladder::cosine_loss_backward::wall {
 /// blockIdx.y counts the pairs from `first` on.
 template <int P, class T>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) gradients(CosineLossBackward<T> call, int first) {
+  await_previous_kernel();
   const Team<false, P> team;
   if (team.row >= call.rows) return;
   const int pair = first + static_cast<int>(blockIdx.y);

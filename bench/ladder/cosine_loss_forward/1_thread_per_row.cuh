@@ -8,6 +8,7 @@ namespace stopgrad::ladder::cosine_loss_forward::thread_per_row {
 
 template <class T>
 __global__ void __launch_bounds__(64) cosines(CosineLossForward<T> call, int pair) {
+  await_previous_kernel();
   const int row = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (row >= call.rows) return;
   const int64_t begin = int64_t{row} * call.channels;
@@ -19,6 +20,7 @@ __global__ void __launch_bounds__(64) cosines(CosineLossForward<T> call, int pai
 /// By one thread.
 template <class T>
 __global__ void __launch_bounds__(32) mean(CosineLossForward<T> call) {
+  await_previous_kernel();
   if (threadIdx.x > 0) return;
   const int64_t count = int64_t{call.pairs} * call.rows;
   double total = 0;

@@ -9,6 +9,7 @@ namespace stopgrad::ladder::cosine_loss_forward::warp_per_row {
 /// blockIdx.y counts the pairs from `first` on. A team is a warp, or if wide a block.
 template <int P, bool wide, class T>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) cosines(CosineLossForward<T> call, int first) {
+  await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;  // whole warps, and none of a wide team
   const int pair = first + static_cast<int>(blockIdx.y);
