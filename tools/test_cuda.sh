@@ -24,9 +24,10 @@ for stage in "$@"; do
   case $stage in
     plain)
       emulate emulate emulated cuda_tests cuda_ladder_tests cuda_training_tests planted_bugs simsiam
-      for seed in 2 3; do  # other orders of blocks, warps and lanes
-        echo "== cuda: seed $seed"
-        EMULATOR_SEED=$seed build/emulate/tests/cuda/cuda_tests
+      for seed in 2 3; do  # other orders of blocks, warps and lanes; once with kernels that must wait
+        overlap=$([ $seed = 3 ] && echo on || echo off)
+        echo "== cuda: seed $seed, overlap $overlap"
+        EMULATOR_SEED=$seed STOPGRAD_OVERLAP=$overlap build/emulate/tests/cuda/cuda_tests
       done
       ;;
     address) emulate emulate-asan 'emulated$' cuda_tests planted_bugs ;;
@@ -34,6 +35,7 @@ for stage in "$@"; do
     nvcc)
       cmake --preset cuda >/dev/null
       cmake --build --preset cuda --target stopgrad_kernels bench_ladder
+      tools/check_waits.sh
       tools/kernel_resources.sh
       ;;
     *) echo "unknown stage $stage" >&2; exit 2 ;;
