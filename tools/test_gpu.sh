@@ -64,6 +64,7 @@ for program in "$schedules" "$steps" "$ladder" "$simsiam"; do
   [ -x "$program" ] || { echo "$program is not built: cmake --preset cuda && cmake --build --preset cuda" >&2; exit 2; }
 done
 stage schedules 120 "$schedules" '~[cudnn]'
+stage overlap 120 env STOPGRAD_OVERLAP=on "$schedules" '~[cudnn]'
 stage cudnn 60 "$schedules" '[cudnn]'
 stage ladder 60 "$ladder"
 stage golden 30 "$steps" '[golden]'
