@@ -9,6 +9,7 @@ namespace {
 
 // clang-format off
 #define STOPGRAD_BATCH_NORM_FUNCTIONS(F) \
+  F(cudnnCreateTensorDescriptor) F(cudnnSetTensor4dDescriptor) F(cudnnDestroyTensorDescriptor) \
   F(cudnnCreateActivationDescriptor) F(cudnnSetActivationDescriptor) F(cudnnDestroyActivationDescriptor) \
   F(cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize) \
   F(cudnnGetBatchNormalizationBackwardExWorkspaceSize) \
@@ -53,15 +54,14 @@ struct CudnnBatchNorm<T>::Impl {
   }
   /// Apart from the constructor, so that the destructor gives back what a failure leaves.
   void prepare() {
-    const auto& dnn = libraries.dnn();
     const cudnnDataType_t type = dtype_of<T> == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     const int height = height_of(rows);
-    check(dnn.cudnnCreateTensorDescriptor(&x), "cudnnCreateTensorDescriptor");
-    check(dnn.cudnnCreateTensorDescriptor(&parameter), "cudnnCreateTensorDescriptor");
+    check(f.cudnnCreateTensorDescriptor(&x), "cudnnCreateTensorDescriptor");
+    check(f.cudnnCreateTensorDescriptor(&parameter), "cudnnCreateTensorDescriptor");
     check(f.cudnnCreateActivationDescriptor(&activation), "cudnnCreateActivationDescriptor");
-    check(dnn.cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, type, rows / height, channels, height, 1),
+    check(f.cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, type, rows / height, channels, height, 1),
           "cudnnSetTensor4dDescriptor");
-    check(dnn.cudnnSetTensor4dDescriptor(parameter, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, 1, channels, 1, 1),
+    check(f.cudnnSetTensor4dDescriptor(parameter, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, 1, channels, 1, 1),
           "cudnnSetTensor4dDescriptor");
     check(f.cudnnSetActivationDescriptor(activation, CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0),
           "cudnnSetActivationDescriptor");
@@ -83,8 +83,8 @@ struct CudnnBatchNorm<T>::Impl {
   ~Impl() {
     if (!context.usable()) return;
     context.free(reserve);
-    if (x) libraries.dnn().cudnnDestroyTensorDescriptor(x);
-    if (parameter) libraries.dnn().cudnnDestroyTensorDescriptor(parameter);
+    if (x) f.cudnnDestroyTensorDescriptor(x);
+    if (parameter) f.cudnnDestroyTensorDescriptor(parameter);
     if (activation) f.cudnnDestroyActivationDescriptor(activation);
   }
   void check(cudnnStatus_t status, const char* call) { libraries.check(status, call, what.c_str()); }

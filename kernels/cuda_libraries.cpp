@@ -33,27 +33,13 @@ Libraries::~Libraries() {
   if (cublaslt_) blas_->cublasLtDestroy(cublaslt_);
 }
 
-const CudnnFunctions& Libraries::dnn() {
-  if (!dnn_) {
-    auto table = std::make_unique<CudnnFunctions>();
-#define STOPGRAD_FILL(name) \
-  table->name = reinterpret_cast<decltype(&::name)>(find_function(Library::cudnn, #name));
-    STOPGRAD_CUDNN_FUNCTIONS(STOPGRAD_FILL)
-#undef STOPGRAD_FILL
-    dnn_ = std::move(table);
-  }
+const Cudnn& Libraries::dnn() {
+  if (!dnn_) dnn_ = std::make_unique<Cudnn>(&context);
   return *dnn_;
 }
 
 const CublasLtFunctions& Libraries::blas() {
-  if (!blas_) {
-    auto table = std::make_unique<CublasLtFunctions>();
-#define STOPGRAD_FILL(name) \
-  table->name = reinterpret_cast<decltype(&::name)>(find_function(Library::cublaslt, #name));
-    STOPGRAD_CUBLASLT_FUNCTIONS(STOPGRAD_FILL)
-#undef STOPGRAD_FILL
-    blas_ = std::move(table);
-  }
+  if (!blas_) blas_ = std::make_unique<CublasLtFunctions>();
   return *blas_;
 }
 
@@ -115,11 +101,7 @@ std::string pin_library_plans(Context& context, const std::string& text) {
 }
 
 void Libraries::check(cudnnStatus_t status, const char* call, const char* what) {
-  if (status == CUDNN_STATUS_SUCCESS) return;
-  const char* const says = dnn().cudnnGetErrorString(status);
-  if (status >= CUDNN_STATUS_NOT_SUPPORTED && status < CUDNN_STATUS_NOT_SUPPORTED + 1000)
-    fail(Exit::device, "{}: cuDNN {} does not support {} ({})", call, dnn().cudnnGetVersion(), what, says);
-  context.fail_library(call, says, status == CUDNN_STATUS_ALLOC_FAILED);
+  dnn().check(status, call, what);
 }
 
 void Libraries::check(cublasStatus_t status, const char* call, const char* what) {

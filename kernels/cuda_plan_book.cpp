@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFormat = "stopgrad library plans, format 1";
+constexpr const char* kFormat = "stopgrad library plans, format 2";
 constexpr const char* kBetween = " = ";
 
 /// FNV-1a, 64 bits: names the file and finds damage in it.
@@ -63,12 +63,17 @@ void PlanBook::take(const std::string& key, const std::string& choice, bool time
   if (!file_.empty()) write();
 }
 
-std::string PlanBook::text() const { return used_.empty() ? "" : lines(origin_, used_); }
+std::string PlanBook::text() const {
+  return used_.empty() ? "" : fmt::format("{}\n{}", kFormat, lines(origin_, used_));
+}
 
 std::string PlanBook::pin(const std::string& text) {
-  std::string origin;
+  std::istringstream in(text);
+  std::string format, origin;
+  std::getline(in, format);
+  if (format != kFormat) return "its library plans are damaged or of another version";
   Choices choices;
-  if (!parse(text, origin, choices)) return "its library plans are damaged";
+  if (!parse(text.substr(format.size() + 1), origin, choices)) return "its library plans are damaged";
   if (origin != origin_) return fmt::format("library plans of {} then, {} now", origin, origin_);
   for (const auto& [key, choice] : choices) used_[key] = choice;
   return {};

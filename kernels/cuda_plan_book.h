@@ -21,9 +21,10 @@ class PlanBook {
   /// The choice is in use. A timed one goes into the file, which is replaced in one step.
   void take(const std::string& key, const std::string& choice, bool timed);
 
-  /// The origin, then a line for each choice in use or pinned.
+  /// The format, the origin, then a line for each choice in use or pinned.
   std::string text() const;
-  /// Makes find() give these choices. Returns why not, if they are of another origin; empty when pinned.
+  /// Makes find() give these choices. Returns why not, if they are of another origin or version; empty when
+  /// pinned.
   std::string pin(const std::string& text);
 
   static void warn_on_stderr(const std::string& message);

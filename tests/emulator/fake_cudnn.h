@@ -45,6 +45,25 @@ cudnnStatus_t destroy(T* at) {
   return CUDNN_STATUS_SUCCESS;
 }
 
+/// A convolution that an engine runs: `reverse` sums begin at the end, tensor cores read floats as TF32.
+struct Convolution {
+  int n, h, w, c, k, r, padding, stride, oh, ow;
+  cudnnDataType_t type;
+  float beta;
+  bool reverse, tensor_cores;
+
+  void forward(const void* x, const void* w, void* y) const;
+  void backward_data(void* dx, const void* w, const void* dy) const;
+  void backward_filter(const void* x, void* dw, const void* dy) const;
+
+ private:
+  float read(const void* at, size_t i) const;
+  bool inside(int row, int column) const { return row >= 0 && row < h && column >= 0 && column < w; }
+  size_t x_at(int i, int row, int column, int channel) const;
+  size_t y_at(int i, int row, int column, int channel) const;
+  size_t w_at(int out, int row, int column, int channel) const;
+};
+
 template <class F>
 void* address(F f) {
   return reinterpret_cast<void*>(f);

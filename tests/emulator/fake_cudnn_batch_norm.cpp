@@ -115,6 +115,15 @@ cudnnStatus_t backward(cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBat
 
 void* emulator::find_cudnn_batch_norm(const char* name) {
   const auto is = [&](const char* other) { return std::strcmp(name, other) == 0; };
+  if (is("cudnnCreateTensorDescriptor")) return address(make<cudnnTensorStruct>);
+  if (is("cudnnDestroyTensorDescriptor")) return address(destroy<cudnnTensorStruct>);
+  if (is("cudnnSetTensor4dDescriptor"))
+    return address(+[](cudnnTensorDescriptor_t t, cudnnTensorFormat_t format, cudnnDataType_t type, int n,
+                       int c, int h, int w) {
+      COUNTED("cudnnSetTensor4dDescriptor");
+      *t = {type, n, c, h, w};
+      return format == CUDNN_TENSOR_NHWC ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
+    });
   if (is("cudnnCreateActivationDescriptor")) return address(make<cudnnActivationStruct>);
   if (is("cudnnDestroyActivationDescriptor")) return address(destroy<cudnnActivationStruct>);
   if (is("cudnnSetActivationDescriptor"))

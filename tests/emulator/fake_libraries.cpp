@@ -11,11 +11,14 @@ namespace emulator {
 namespace {
 const char* hidden = nullptr;
 float times[kAlgorithms] = {};
+bool no_ranks = false;
 }  // namespace
 
 void hide_library(const char* name) { hidden = name; }
 void set_algorithm_time(int algorithm, float milliseconds) { times[algorithm] = milliseconds; }
 void spend_time_of(int algorithm) { pass_time(times[algorithm]); }
+void hide_ranks(bool hidden) { no_ranks = hidden; }
+bool ranks_are_hidden() { return no_ranks; }
 
 }  // namespace emulator
 

@@ -1,6 +1,7 @@
 #pragma once
 // Stand-ins for cuDNN and cuBLASLt on the emulated device: plain loops behind the libraries' own functions,
 // so that the code that calls them runs as it is.
+#include <cstdint>
 
 namespace emulator {
 
@@ -8,14 +9,21 @@ namespace emulator {
 void hide_library(const char* name);
 
 /// How long a product or convolution by this algorithm takes by the clock of events, 0 to begin with. Of the
-/// stand-ins' algorithms 0 gives other bits on every run, 1 and 2 sum in opposite orders, 3 never runs;
-/// cuBLASLt has 1 and 2.
-inline constexpr int kAlgorithms = 4;
+/// stand-ins' algorithms 0 gives other bits on every run, 1 and 2 sum in opposite orders, 3 has no plan, 4
+/// wants too much workspace, 5 never runs. cuBLASLt has 1 and 2; cuDNN's engines with tensor cores have
+/// numbers that are 10 larger.
+inline constexpr int kAlgorithms = 6;
 void set_algorithm_time(int algorithm, float milliseconds);
 void spend_time_of(int algorithm);
+/// Whether cuDNN's ranks are empty, so that only what it falls back to is left: 2, without tensor cores.
+void hide_ranks(bool hidden);
+bool ranks_are_hidden();
+/// Descriptors of cuDNN's backend API that nobody has destroyed.
+int64_t descriptors_alive();
 
 /// The stand-in for a function; null when there is none.
 void* find_cudnn(const char* name);
+void* find_cudnn_backend(const char* name);
 void* find_cudnn_batch_norm(const char* name);
 void* find_cublaslt(const char* name);
 

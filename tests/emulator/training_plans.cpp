@@ -29,28 +29,32 @@ struct Searching {
   ~Searching() {
     unsetenv("STOPGRAD_PLAN_SEARCH");
     unsetenv("XDG_CACHE_HOME");
-    for (int algorithm = 0; algorithm < 4; ++algorithm) emulator::set_algorithm_time(algorithm, 0);
+    for (int algorithm = 0; algorithm < emulator::kAlgorithms; ++algorithm)
+      emulator::set_algorithm_time(algorithm, 0);
+    emulator::hide_ranks(false);
     emulator::set_device_bytes(size_t{256} << 20);
     emulator::reset_device();
   }
-  /// 0 gives other bits on every run and 3 never runs; both would be quicker still.
+  /// All others would be quicker still: those that nobody may take or run.
   static void make_fastest(int algorithm) {
-    const float times[] = {100, algorithm == 1 ? 500.0f : 900.0f, algorithm == 2 ? 500.0f : 900.0f, 100};
-    for (int i = 0; i < 4; ++i) emulator::set_algorithm_time(i, times[i]);
+    for (int i = 0; i < emulator::kAlgorithms; ++i)
+      emulator::set_algorithm_time(i, i == 1 || i == 2 ? (i == algorithm ? 500.0f : 900.0f) : 100.0f);
   }
 };
 
 constexpr ConvShape kShape{2, 4, 4, 8, 8, 3, 1, 1};
 constexpr const char* kText = "2 images 4x4x8 to 8, kernel 3, stride 1, padding 1";
 
-/// One convolution, and which of the stand-in's algorithms the book then has for it.
+/// One convolution, and which of the stand-in's engines the book then has for it.
+template <class T = float>
 std::string forward(cuda::Context& context) {
-  float* const memory = static_cast<float*>(context.allocate(5000 * sizeof(float)));
-  context.fill(memory, 0, 5000 * sizeof(float));
-  run(ConvForward<float>{kShape, memory, memory + 1000, memory + 2000}, context);
+  T* const memory = static_cast<T*>(context.allocate(5000 * sizeof(T)));
+  context.fill(memory, 0, 5000 * sizeof(T));
+  run(ConvForward<T>{kShape, memory, memory + 1000, memory + 2000}, context);
   context.free(memory);
   const std::string text = context.libraries().book().text(), mark = " = ";
-  return text.substr(text.find(mark) + mark.size(), 1);
+  const size_t at = text.find(mark) + mark.size();
+  return text.substr(at, text.find(' ', at) - at);
 }
 
 Recipe cuda_recipe() {
@@ -135,10 +139,8 @@ TEST_CASE("products are searched for as well, and floats keep to the arithmetic 
   context.float_math = cuda::FloatMath::tf32;
   forward(context);
   const std::string text = context.libraries().book().text();
-  CHECK_THAT(text, Catch::Contains(
-                       fmt::format("conv forward, float32, {} = 2 {} 2000", kText, int(CUDNN_FMA_MATH))));
-  CHECK_THAT(text, Catch::Contains(fmt::format("conv forward, float32 in tf32, {} = 2 {} 2000", kText,
-                                               int(CUDNN_TENSOR_OP_MATH))));
+  CHECK_THAT(text, Catch::Contains(fmt::format("conv forward, float32, {} = 2 2=102\n", kText)));
+  CHECK_THAT(text, Catch::Contains(fmt::format("conv forward, float32 in tf32, {} = 12 2=112\n", kText)));
 }
 
 TEST_CASE("an algorithm that a file names and the library lacks is searched for anew", "[cuda][plans]") {
@@ -147,12 +149,56 @@ TEST_CASE("an algorithm that a file names and the library lacks is searched for 
     cuda::Context context;
     forward(context);
     cuda::PlanBook& book = context.libraries().book();
-    const std::string text = book.text(), key = text.substr(text.find('\n') + 1);
-    book.take(key.substr(0, key.find(" = ")), "9 0 0", true);
+    const std::string text = book.text(), key = text.substr(text.find("conv"));
+    book.take(key.substr(0, key.find(" = ")), "9 2=109", true);
   }
   Searching::make_fastest(2);
   cuda::Context context;
   CHECK(forward(context) == "2");
+}
+
+TEST_CASE("bf16 goes to tensor cores while cuDNN's ranks have any, and to what is left when they are empty",
+          "[cuda][plans]") {
+  Searching searching;
+  {
+    cuda::Context context;
+    CHECK(forward<bf16>(context) == "11");
+  }
+  setenv("STOPGRAD_PLAN_SEARCH", "off", 1);
+  {
+    cuda::Context context;
+    CHECK(forward<bf16>(context) == "11");
+  }
+  emulator::hide_ranks(true);
+  cuda::Context context;
+  CHECK(forward<bf16>(context) == "2");
+}
+
+TEST_CASE("a result that is added to has a plan of its own", "[cuda][plans]") {
+  Searching searching;
+  cuda::Context context;
+  auto* const memory = static_cast<float*>(context.allocate(5000 * sizeof(float)));
+  context.fill(memory, 0, 5000 * sizeof(float));
+  for (const bool accumulate : {false, true})
+    run(ConvBackwardWeight<float>{kShape, memory, memory + 1000, memory + 2000, accumulate}, context);
+  const ConvBackwardInput<float> odd{kShape, memory + 1, memory + 1000, memory + 2000, false};
+  CHECK_THROWS_WITH(run(odd, context), Catch::Contains("multiples of 16 bytes"));
+  context.free(memory);
+  const std::string text = context.libraries().book().text();
+  CHECK_THAT(text, Catch::Contains("conv backward weight, float32"));
+  CHECK_THAT(text, Catch::Contains("conv backward weight added, float32"));
+}
+
+TEST_CASE("plans leave no descriptor behind", "[cuda][plans]") {
+  Searching searching;
+  const int64_t before = emulator::descriptors_alive();
+  {
+    cuda::Context context;
+    forward(context);
+    forward<bf16>(context);
+    CHECK(emulator::descriptors_alive() > before);
+  }
+  CHECK(emulator::descriptors_alive() == before);
 }
 
 TEST_CASE("without memory to search in, the first algorithm is taken and not kept", "[cuda][plans]") {

@@ -24,6 +24,9 @@ struct Warnings {
   }
 };
 
+/// The text of a book, as checkpoints keep it.
+std::string book_text(const std::string& rest) { return "stopgrad library plans, format 2\n" + rest; }
+
 }  // namespace
 
 TEST_CASE("timed choices are there for the next run, others for this one only", "[cuda][plans]") {
@@ -36,7 +39,7 @@ TEST_CASE("timed choices are there for the next run, others for this one only", 
   CHECK(first.find("conv a") == "1 0 64");
   CHECK(first.find("conv b") == "2 0 0");
   CHECK(first.find("conv c").empty());
-  CHECK(first.text() == "GPU 1\nconv a = 1 0 64\nconv b = 2 0 0\n");
+  CHECK(first.text() == book_text("GPU 1\nconv a = 1 0 64\nconv b = 2 0 0\n"));
   PlanBook second = warnings.book("GPU 1", file);
   CHECK(second.find("conv a") == "1 0 64");
   CHECK(second.find("conv b").empty());
@@ -52,7 +55,10 @@ TEST_CASE("a damaged or foreign file of plans is named, ignored and written anew
   Warnings healthy;
   healthy.book("GPU 1", file).take("conv a", "1 0 64", true);
   const std::string good = contents(file);
-  std::vector<std::string> bad = {"", "not a file of plans\n", good.substr(0, good.size() - 3), good + "x"};
+  std::string older = good;
+  older.replace(older.find("format 2"), 8, "format 1");
+  std::vector<std::string> bad = {"", "not a file of plans\n", good.substr(0, good.size() - 3), good + "x",
+                                  older};
   for (size_t at = 0; at < good.size(); ++at) {  // one bit at a time
     bad.push_back(good);
     bad.back()[at] ^= 1;
@@ -97,11 +103,12 @@ TEST_CASE("plans of a checkpoint come before those of the file, unless they are 
   PlanBook first = warnings.book("GPU 1", folder.path / "plans.txt");
   first.take("conv a", "1 0 64", true);
   PlanBook second = warnings.book("GPU 1", folder.path / "plans.txt");
-  CHECK(second.pin("GPU 1\nconv a = 2 0 0\n").empty());
+  CHECK(second.pin(book_text("GPU 1\nconv a = 2 0 0\n")).empty());
   CHECK(second.find("conv a") == "2 0 0");
-  CHECK(second.text() == "GPU 1\nconv a = 2 0 0\n");
-  CHECK_THAT(second.pin("GPU 2\nconv a = 3 0 0\n"), Catch::Contains("GPU 2 then, GPU 1 now"));
-  CHECK_THAT(second.pin("GPU 1\nconv a\n"), Catch::Contains("damaged"));
+  CHECK(second.text() == book_text("GPU 1\nconv a = 2 0 0\n"));
+  CHECK_THAT(second.pin(book_text("GPU 2\nconv a = 3 0 0\n")), Catch::Contains("GPU 2 then, GPU 1 now"));
+  CHECK_THAT(second.pin(book_text("GPU 1\nconv a\n")), Catch::Contains("damaged"));
+  CHECK_THAT(second.pin("GPU 1\nconv a = 1 0 64\n"), Catch::Contains("another version"));
   CHECK(second.find("conv a") == "2 0 0");
 }
 
