@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The CUDA schedules without a GPU: every kernel on the emulated device, plain and under sanitizers, with the planted
-# bugs; then everything through nvcc, with the table of registers and shared memory per kernel.
+# bugs; then everything through nvcc, with the table of registers and shared memory per kernel, and what cuDNN offers.
 #   tools/test_cuda.sh [plain|address|thread|nvcc]...        (all four unless told)
 # Needs CUDA's headers, and nvcc for the last one; without them says so and succeeds.
 set -euo pipefail
@@ -34,8 +34,9 @@ for stage in "$@"; do
     thread) emulate emulate-tsan 'emulated$' cuda_tests planted_bugs ;;
     nvcc)
       cmake --preset cuda >/dev/null
-      cmake --build --preset cuda --target stopgrad_kernels bench_ladder
+      cmake --build --preset cuda --target stopgrad_kernels bench_ladder cuda_deviceless_tests
       tools/check_waits.sh
+      ctest --preset cuda -L deviceless  # the real cuDNN, asked without a device
       tools/kernel_resources.sh
       ;;
     *) echo "unknown stage $stage" >&2; exit 2 ;;
