@@ -76,7 +76,7 @@ bool has_tensor_cores(const Node& of) { return of.engine >= 10; }
 std::vector<int> engines(cudnnBackendHeurMode_t mode) {
   if (mode == CUDNN_HEUR_MODE_FALLBACK) return {0, 2};
   if (ranks_are_hidden()) return {};
-  if (mode == CUDNN_HEUR_MODE_A) return {10, 0, 13, 3, 14, 4, 11, 1, 15, 5};
+  if (mode == CUDNN_HEUR_MODE_A) return {10, 0, 13, 3, 14, 4, 16, 6, 1, 11, 15, 5};
   return {11, 1, 12, 2};
 }
 
@@ -175,7 +175,8 @@ int64_t look_up(const Node& of, cudnnBackendAttributeName_t name, int64_t most, 
       return answer(notes, most, out);
     }
     case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE:
-      return answer<cudnnBackendBehaviorNote_t>({}, most, out);
+      if (base(of) != 6) return 0;
+      return answer<cudnnBackendBehaviorNote_t>({CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION}, most, out);
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
       return answer<int64_t>({workspace_of(of)}, most, out);
     default:

@@ -10,9 +10,9 @@ void hide_library(const char* name);
 
 /// How long a product or convolution by this algorithm takes by the clock of events, 0 to begin with. Of the
 /// stand-ins' algorithms 0 gives other bits on every run, 1 and 2 sum in opposite orders, 3 has no plan, 4
-/// wants too much workspace, 5 never runs. cuBLASLt has 1 and 2; cuDNN's engines with tensor cores have
-/// numbers that are 10 larger.
-inline constexpr int kAlgorithms = 6;
+/// wants too much workspace, 5 never runs, 6 is compiled at run time. cuBLASLt has 1 and 2; cuDNN's engines
+/// with tensor cores have numbers that are 10 larger.
+inline constexpr int kAlgorithms = 7;
 void set_algorithm_time(int algorithm, float milliseconds);
 void spend_time_of(int algorithm);
 /// Whether cuDNN's ranks are empty, so that only what it falls back to is left: 2, without tensor cores.
