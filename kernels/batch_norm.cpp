@@ -15,17 +15,23 @@ enum { kSum, kSquare, kShift, kSumVectors, kPartMean = kSum, kPartM2 = kSquare }
 /// Adds x - shift and its square, lane by lane.
 template <class T>
 void add_moments(const Strip& strip, const T* x, const Acc<T>* shift, Acc<T>* sum, Acc<T>* square) {
-  for_each_step(strip, [&](auto rows, int64_t at, int n) {
-#pragma omp simd
-    for (int l = 0; l < n; ++l) {
-      Acc<T> s = sum[l], q = square[l];
-      for (int k = 0; k < rows; ++k) {
-        const Acc<T> d = load_element(x + at + int64_t{k} * strip.lanes + l) - shift[l];
-        s += d;
-        q += d * d;
-      }
-      sum[l] = s;
-      square[l] = q;
+  using A = Acc<T>;
+  for_each_block<T>(strip, [&](const auto& block) {
+    Vector<A> s[block.vectors], q[block.vectors], from[block.vectors];
+    for (int v = 0; v < block.vectors; ++v) {
+      const int lane = block.lane + v * kLanes<A>;
+      s[v] = load(sum + lane), q[v] = load(square + lane), from[v] = load(shift + lane);
+    }
+    block.template each<A>([&, x](int64_t i, int v, int64_t soon) {
+      block.prefetch(x + soon, v);
+      const Vector<A> d = block.load_from(x + i) - from[v];
+      s[v] += d;
+      q[v] += d * d;
+    });
+    for (int v = 0; v < block.vectors; ++v) {
+      const int lane = block.lane + v * kLanes<A>;
+      block.template store_to<false>(sum + lane, s[v]);
+      block.template store_to<false>(square + lane, q[v]);
     }
   });
 }
@@ -96,33 +102,42 @@ void save_statistics(const BatchNormForward<T>& call, int g, const Acc<T>* mean,
   }
 }
 
-template <class T, class HasResidual, class HasRelu>
+template <class T, class HasResidual, class HasRelu, class Stream>
 void apply_strip(const Strip& strip, const Vectors<Acc<T>>& maps, int g, const T* x, const T* residual, T* y,
-                 HasResidual, HasRelu) {
-  const Acc<T>*means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
-  for_each_step(strip, [&](auto rows, int64_t at, int n) {
-#pragma omp simd
-    for (int l = 0; l < n; ++l) {
-      const Acc<T> mean = means[l], scale = scales[l], beta = betas[l];
-      for (int k = 0; k < rows; ++k) {
-        const int64_t i = at + int64_t{k} * strip.lanes + l;
-        Acc<T> v = affine(load_element(x + i) - mean, scale, beta);
-        if constexpr (HasResidual::value) v += load_element(residual + i);
-        if constexpr (HasRelu::value) v = gated(v, v);
-        store_element(y + i, v);
-      }
+                 HasResidual, HasRelu, Stream) {
+  using A = Acc<T>;
+  const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
+  for_each_block<T>(strip, [&](const auto& block) {
+    Vector<A> mean[block.vectors], scale[block.vectors], beta[block.vectors];
+    for (int v = 0; v < block.vectors; ++v) {
+      const int lane = block.lane + v * kLanes<A>;
+      mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
     }
+    block.template each<A>([&, x](int64_t i, int v, int64_t soon) {
+      block.prefetch(x + soon, v);
+      Vector<A> value = affine(block.load_from(x + i) - mean[v], scale[v], beta[v]);
+      if constexpr (HasResidual::value) {
+        block.prefetch(residual + soon, v);
+        value += block.load_from(residual + i);
+      }
+      if constexpr (HasRelu::value) value = gated(value, value);
+      block.template store_to<Stream::value>(y + i, value);
+    });
   });
+  if (Stream::value) fence_streams();
 }
 
 /// y = relu((x - mean) * scale + beta + residual)
 template <class T>
 void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu, T* y,
            const Context& context) {
+  const bool past = streams(maps.cut, y, 2);
   for_each_part(maps.cut, context, true, [&](int g, int p) {
     with(residual, [&](auto has_residual) {
       with(relu, [&](auto has_relu) {
-        apply_strip(maps.cut.strip(g, p), maps, g, x, residual, y, has_residual, has_relu);
+        with(past, [&](auto stream) {
+          apply_strip(maps.cut.strip(g, p, true), maps, g, x, residual, y, has_residual, has_relu, stream);
+        });
       });
     });
   });

@@ -21,17 +21,19 @@ void with(Mask mask, F f) {
 }
 
 /// dy', the gradient behind the ReLU, at element i.
-template <Mask mask, class T>
-Acc<T> masked(const T* dy, const T* y, int64_t i, Acc<T> centered, Acc<T> scale, Acc<T> beta) {
-  if constexpr (mask == Mask::from_x) return gated(load_element(dy + i), affine(centered, scale, beta));
-  else if constexpr (mask == Mask::from_y) return gated(load_element(dy + i), load_element(y + i));
-  else return load_element(dy + i);
+template <Mask mask, class T, class B>
+Vector<Acc<T>> masked(const B& block, const T* dy, const T* y, int64_t i, const Vector<Acc<T>>& centered,
+                      const Vector<Acc<T>>& scale, const Vector<Acc<T>>& beta) {
+  const Vector<Acc<T>> grad = block.load_from(dy + i);
+  if constexpr (mask == Mask::from_x) return gated(grad, affine(centered, scale, beta));
+  else if constexpr (mask == Mask::from_y) return gated(grad, block.load_from(y + i));
+  else return grad;
 }
 
-template <Write write, class T>
-void put(T* p, Acc<T> value) {
-  if constexpr (write == Write::value) store_element(p, value);
-  if constexpr (write == Write::sum) store_element(p, load_element(p) + value);
+template <Write write, bool stream, class T, class B>
+void put(const B& block, T* p, const Vector<Acc<T>>& value) {
+  if constexpr (write == Write::value) block.template store_to<stream>(p, value);
+  if constexpr (write == Write::sum) block.template store_to<false>(p, block.load_from(p) + value);
 }
 
 enum { kGrad, kGradDot, kSumVectors };  // vectors of a part: sum of dy', sum of dy' * (x - mean)
@@ -42,21 +44,27 @@ void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vector
               Acc<T>* sum, Acc<T>* dot) {
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
-  for_each_step(strip, [&](auto rows, int64_t at, int n) {
-#pragma omp simd
-    for (int l = 0; l < n; ++l) {
-      const A mean = means[l], scale = scales[l], beta = betas[l];
-      A s = sum[l], d = dot[l];
-      for (int k = 0; k < rows; ++k) {
-        const int64_t i = at + int64_t{k} * strip.lanes + l;
-        const A centered = load_element(call.x + i) - mean;
-        const A grad = masked<mask>(call.dy, call.y, i, centered, scale, beta);
-        put<write>(call.dresidual + i, grad);
-        s += grad;
-        d += grad * centered;
-      }
-      sum[l] = s;
-      dot[l] = d;
+  for_each_block<T>(strip, [&](const auto& block) {
+    constexpr int n = std::decay_t<decltype(block)>::vectors;
+    Vector<A> mean[n], scale[n], beta[n], s[n], d[n];
+    for (int v = 0; v < n; ++v) {
+      const int lane = block.lane + v * kLanes<A>;
+      mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
+      s[v] = load(sum + lane), d[v] = load(dot + lane);
+    }
+    block.template each<A>([&](int64_t i, int v, int64_t soon) {
+      block.prefetch(call.x + soon, v);
+      block.prefetch(call.dy + soon, v);
+      const Vector<A> centered = block.load_from(call.x + i) - mean[v];
+      const Vector<A> grad = masked<mask>(block, call.dy, call.y, i, centered, scale[v], beta[v]);
+      put<write, false>(block, call.dresidual + i, grad);
+      s[v] += grad;
+      d[v] += grad * centered;
+    });
+    for (int v = 0; v < n; ++v) {
+      const int lane = block.lane + v * kLanes<A>;
+      block.template store_to<false>(sum + lane, s[v]);
+      block.template store_to<false>(dot + lane, d[v]);
     }
   });
 }
@@ -114,25 +122,29 @@ void use_sums(const BatchNormBackward<T>& call, const Vectors<Acc<T>>& maps, int
 }
 
 /// Second pass: dx = gamma * rstd * (dy' - mean(dy') - xhat * mean(dy' * xhat)).
-template <Mask mask, Write write, class T>
+template <Mask mask, Write write, bool stream, class T>
 void put_dx(const BatchNormBackward<T>& call, const T* dy, const Strip& strip, const Vectors<Acc<T>>& maps,
             int g) {
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
   const A *grad_means = maps.at(g, kGradMean), *slopes = maps.at(g, kSlope);
-  for_each_step(strip, [&](auto rows, int64_t at, int n) {
-#pragma omp simd
-    for (int l = 0; l < n; ++l) {
-      const A mean = means[l], scale = scales[l], beta = betas[l], grad_mean = grad_means[l],
-              slope = slopes[l];
-      for (int k = 0; k < rows; ++k) {
-        const int64_t i = at + int64_t{k} * strip.lanes + l;
-        const A centered = load_element(call.x + i) - mean;
-        const A grad = masked<mask>(dy, call.y, i, centered, scale, beta);
-        put<write>(call.dx + i, scale * (grad - grad_mean - centered * slope));
-      }
+  for_each_block<T>(strip, [&](const auto& block) {
+    constexpr int n = std::decay_t<decltype(block)>::vectors;
+    Vector<A> mean[n], scale[n], beta[n], grad_mean[n], slope[n];
+    for (int v = 0; v < n; ++v) {
+      const int lane = block.lane + v * kLanes<A>;
+      mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
+      grad_mean[v] = load(grad_means + lane), slope[v] = load(slopes + lane);
     }
+    block.template each<A>([&](int64_t i, int v, int64_t soon) {
+      const Vector<A> centered = block.load_from(call.x + i) - mean[v];
+      block.prefetch(call.x + soon, v);
+      block.prefetch(dy + soon, v);
+      const Vector<A> grad = masked<mask>(block, dy, call.y, i, centered, scale[v], beta[v]);
+      put<write, stream>(block, call.dx + i, scale[v] * (grad - grad_mean[v] - centered * slope[v]));
+    });
   });
+  if (stream) fence_streams();
 }
 
 }  // namespace
@@ -159,10 +171,13 @@ void run(const BatchNormBackward<T>& call, Context& context) {
   // A dresidual that was set is dy', so the second pass needs neither dy nor y.
   const bool have_masked = mask == Mask::from_y && call.dresidual && !call.accumulate_dresidual;
   const T* dy = have_masked ? call.dresidual : call.dy;
+  const bool past = streams(cut, call.dx, 3);
   for_each_part(cut, context, true, [&](int g, int p) {
     with(have_masked ? Mask::none : mask, [&](auto m) {
-      if (call.accumulate_dx) put_dx<m(), Write::sum>(call, dy, cut.strip(g, p), maps, g);
-      else put_dx<m(), Write::value>(call, dy, cut.strip(g, p), maps, g);
+      const Strip strip = cut.strip(g, p, true);
+      if (call.accumulate_dx) put_dx<m(), Write::sum, false>(call, dy, strip, maps, g);
+      else if (past) put_dx<m(), Write::value, true>(call, dy, strip, maps, g);
+      else put_dx<m(), Write::value, false>(call, dy, strip, maps, g);
     });
   });
 }

@@ -8,18 +8,20 @@
 #include "kernels/context.h"
 #include "kernels/dtype.h"
 #include "kernels/element.h"
+#include "kernels/simd.h"
 
 namespace stopgrad::cpu::norm {
 
 /// A run of whole rows, walked as rows of `lanes` elements: several rows side by side where channels are few.
 struct Strip {
   int64_t begin, end;  // elements of the matrix
+  int64_t next;        // where the walk goes on after it
   int lanes;           // a multiple of the channels
 
   /// Its first sixteenth, rounded up to a row of lanes.
   Strip head() const {
     const int64_t walked = (end - begin + 16 * int64_t{lanes} - 1) / (16 * int64_t{lanes});
-    return {begin, std::min(end, begin + walked * lanes), lanes};
+    return {begin, std::min(end, begin + walked * lanes), begin, lanes};
   }
 };
 
@@ -45,7 +47,10 @@ struct Cut {
   }
   int64_t begin(int p) const { return std::min(size, p * part); }
   int64_t rows(int p, int end) const { return (begin(end) - begin(p)) / channels; }  // of parts [p, end)
-  Strip strip(int g, int p) const { return {g * size + begin(p), g * size + begin(p + 1), lanes}; }
+  Strip strip(int g, int p, bool backwards = false) const {
+    const int64_t first = g * size + begin(p), last = g * size + begin(p + 1);
+    return {first, last, backwards ? std::max<int64_t>(0, first - part) : last, lanes};
+  }
 };
 
 /// Calls f(group, part) for all parts. Each thread takes one run of them; `backwards` from its end, so that a
@@ -66,15 +71,76 @@ void for_each_part(const Cut& cut, const Context& context, bool backwards, F f) 
   }
 }
 
-/// Calls f(rows, at, n): `rows` (4 or 1, a constant) rows of n lanes from element `at` on. Only the last row
-/// can be shorter than the others.
-template <class F>
-void for_each_step(const Strip& strip, F f) {
+/// Some registers of lanes, side by side, of rows one below the other.
+template <int VECTORS, bool WHOLE>
+struct Block {
+  int64_t begin, end, step;  // its first element, where its rows end, and from row to row
+  int64_t later;             // as many elements as its own, which a block after it wants
+  bool in_order;             // blocks follow each other in memory
+  int lane;                  // of its first element
+  int last;                  // elements of the last register, where it is not whole
+
+  static constexpr int vectors = VECTORS;
+
+  /// f(i, v, soon) for every row and register: element i, register v, and the element for prefetch().
+  template <class A, class F>
+  void each(F f) const {
+    for (int64_t at = begin, soon = later; at < end; at += step, soon += VECTORS * kLanes<A>)
+      for (int v = 0; v < VECTORS; ++v) f(at + v * kLanes<A>, v, soon + v * kLanes<A>);
+  }
+  template <class T>
+  Vector<Acc<T>> load_from(const T* at) const {
+    if constexpr (WHOLE) return load_wide(at);
+    T part[kLanes<Acc<T>>] = {};
+    std::copy_n(at, last, part);
+    return load_wide(part);
+  }
+  template <bool stream, class T>
+  void store_to(T* at, const Vector<Acc<T>>& v) const {
+    if constexpr (WHOLE && stream) return stream_narrow(at, v);
+    if constexpr (WHOLE) return store_narrow(at, v);
+    T part[kLanes<Acc<T>>];
+    store_narrow(part, v);
+    std::copy_n(part, last, at);
+  }
+  /// Columns of a matrix are no stream that the processor foresees: what comes next is fetched in the order
+  /// of memory.
+  template <class T>
+  void prefetch(const T* soon, int v) const {
+    if (!in_order && (sizeof(T) == sizeof(Acc<T>) || v % 2 == 0)) __builtin_prefetch(soon, 0, 2);
+  }
+};
+
+/// f(block) over the rows [begin, end) of `lanes`, of which the first `width` lanes are there.
+template <class A, class F>
+void for_each_block_of_rows(int64_t begin, int64_t end, int lanes, int width, int64_t later, F f) {
+  constexpr int wide = kVectorRegisters == 32 ? 4 : 2, one = kLanes<A>;
+  const int64_t rows = (end - begin + lanes - 1) / lanes;
+  const bool in_order = lanes <= wide * one;
+  int lane = 0;
+  for (; lane + wide * one <= width; lane += wide * one)
+    f(Block<wide, true>{begin + lane, end, lanes, later + lane * rows, in_order, lane, one});
+  for (; lane + one <= width; lane += one)
+    f(Block<1, true>{begin + lane, end, lanes, later + lane * rows, in_order, lane, one});
+  if (lane < width)
+    f(Block<1, false>{begin + lane, end, lanes, later + lane * rows, in_order, lane, width - lane});
+}
+
+/// f(block) over a strip: every lane sees its rows in order. Only the last row can be shorter.
+template <class T, class F>
+void for_each_block(const Strip& strip, F f) {
   const int64_t lanes = strip.lanes;
-  int64_t at = strip.begin;
-  for (; at + 4 * lanes <= strip.end; at += 4 * lanes) f(std::integral_constant<int, 4>{}, at, strip.lanes);
-  for (; at < strip.end; at += lanes)
-    f(std::integral_constant<int, 1>{}, at, static_cast<int>(std::min(lanes, strip.end - at)));
+  const int64_t some =
+      std::clamp<int64_t>(16384 / sizeof(T) / lanes, 4, 64) * lanes;  // stay in the first cache
+  const int64_t whole = strip.end - (strip.end - strip.begin) % lanes;
+  for (int64_t at = strip.begin; at < whole; at += some) {
+    const int64_t end = std::min(at + some, whole), later = end < strip.end ? end : strip.next;
+    for_each_block_of_rows<Acc<T>>(at, end, strip.lanes, strip.lanes, later, f);
+  }
+  if (whole < strip.end) {
+    const int width = static_cast<int>(strip.end - whole);
+    for_each_block_of_rows<Acc<T>>(whole, strip.end, strip.lanes, width, strip.next, f);
+  }
 }
 
 /// Joins all parts into part 0 in a fixed tree: join(a, b, end) adds parts [b, end) to parts [a, b).
@@ -107,6 +173,17 @@ struct Vectors {
   }
 };
 
+/// Whether stores to y go past the caches: what a pass touches, `tensors` of them, is more than a last cache
+/// of 32 MiB holds, so that they would first be read and then push out what is wanted again. Sizes and
+/// alignment decide.
+template <class T>
+bool streams(const Cut& cut, const T* y, int tensors) {
+  constexpr int64_t cache = int64_t{32} << 20, lanes = kLanes<Acc<T>>;
+  return tensors * static_cast<int64_t>(sizeof(T)) * cut.groups * cut.size >= cache &&
+         cut.lanes % lanes == 0 && cut.size % lanes == 0 &&
+         reinterpret_cast<uintptr_t>(y) % kVectorBytes == 0;
+}
+
 /// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.
 template <class A>
 A affine(A centered, A scale, A beta) {
@@ -114,9 +191,9 @@ A affine(A centered, A scale, A beta) {
 }
 
 /// `value` where gate > 0, else 0. NaN passes: a diverged run must show.
-template <class A>
-A gated(A value, A gate) {
-  return gate <= 0 ? A(0) : value;
+template <class V>
+V gated(V value, V gate) {
+  return gate <= 0 ? V{} : value;
 }
 
 /// f(std::true_type) or f(std::false_type): a loop per combination instead of branches inside.
