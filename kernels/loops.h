@@ -2,11 +2,13 @@
 // Loops that CPU schedules share. How work is split depends on sizes alone, so that results have the same
 // bits with any number of threads.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/context.h"
-#include "kernels/dtype.h"
+#include "kernels/element.h"
 #include "kernels/normalize.h"
 
 namespace stopgrad::cpu {
@@ -17,7 +19,7 @@ inline constexpr int64_t kParallelFrom = 32768;
 /// y = value, or y += value when `accumulate`; then what y held before is not looked at otherwise.
 template <class T>
 inline void put(T& y, Acc<T> value, bool accumulate) {
-  y = T(accumulate ? Acc<T>(y) + value : value);
+  put_element(&y, value, accumulate);
 }
 
 /// f(i) for every i in [0, count): vectorised, and threaded when there are many.
@@ -42,28 +44,52 @@ inline void each_column(int count, F f) {
   for (int i = 0; i < count; ++i) f(i);
 }
 
-/// The sum of term(i) over [0, count) in an order that neither threads, alignment nor vector width change:
-/// `lanes` sums side by side, then halved until one is left.
-template <class A, class F>
-inline A sum_over(int count, F term) {
+/// The sums of terms(i), an array of n, over [0, count) in an order that neither threads, alignment nor
+/// vector width change: `lanes` sums side by side, then halved until one is left.
+template <class A, int n, class F>
+inline std::array<A, n> sums_over(int count, F terms) {
   constexpr int lanes = 128 / sizeof(A);
-  A sum[lanes] = {};
+  A sum[n][lanes] = {};
+  const auto add = [&](int lane, int i) {
+    const std::array<A, n> term = terms(i);
+    for (int k = 0; k < n; ++k) sum[k][lane] += term[k];
+  };
   int i = 0;
   for (; i + lanes <= count; i += lanes) {
 #pragma omp simd
-    for (int lane = 0; lane < lanes; ++lane) sum[lane] += term(i + lane);
+    for (int lane = 0; lane < lanes; ++lane) add(lane, i + lane);
   }
-  for (int lane = 0; i + lane < count; ++lane) sum[lane] += term(i + lane);
-  for (int half = lanes / 2; half > 0; half /= 2) {
-    for (int lane = 0; lane < half; ++lane) sum[lane] += sum[lane + half];
+  for (int lane = 0; i + lane < count; ++lane) add(lane, i + lane);
+  std::array<A, n> out;
+  for (int k = 0; k < n; ++k) {
+    for (int half = lanes / 2; half > 0; half /= 2) {
+      for (int lane = 0; lane < half; ++lane) sum[k][lane] += sum[k][lane + half];
+    }
+    out[k] = sum[k][0];
   }
-  return sum[0];
+  return out;
+}
+template <class A, class F>
+inline A sum_over(int count, F term) {
+  return sums_over<A, 1>(count, [=](int i) { return std::array<A, 1>{A(term(i))}; })[0];
+}
+
+/// The largest of x [count]; -infinity when all are NaN.
+template <class T>
+inline Acc<T> largest(const T* x, int count) {
+  Acc<T> most = -std::numeric_limits<Acc<T>>::infinity();
+#pragma omp simd reduction(max : most)
+  for (int i = 0; i < count; ++i) {
+    const Acc<T> value = load_element(x + i);
+    most = value > most ? value : most;
+  }
+  return most;
 }
 
 /// a . b in the type of sums
 template <class T>
 inline Acc<T> dot(const T* a, const T* b, int count) {
-  return sum_over<Acc<T>>(count, [=](int i) { return Acc<T>(a[i]) * Acc<T>(b[i]); });
+  return sum_over<Acc<T>>(count, [=](int i) { return load_element(a + i) * load_element(b + i); });
 }
 
 /// 1 / max(|u|, floor) from |u|^2; NaN stays NaN.

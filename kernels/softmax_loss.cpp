@@ -1,20 +1,10 @@
 #include "kernels/softmax_loss.h"
 
-#include <limits>
-
 #include "kernels/check.h"
+#include "kernels/exponential.h"
 #include "kernels/loops.h"
 
 namespace stopgrad::cpu {
-
-namespace {
-template <class T>
-Acc<T> largest(const T* x, int count) {
-  auto most = Acc<T>(x[0]);
-  for (int i = 1; i < count; ++i) most = std::max(most, Acc<T>(x[i]));
-  return most;
-}
-}  // namespace
 
 template <class T>
 void run(const CrossEntropyForward<T>& c, Context& context) {
@@ -28,7 +18,7 @@ void run(const CrossEntropyForward<T>& c, Context& context) {
     const T* x = c.logits + row * c.classes;
     A* probability = c.probability + row * c.classes;
     const A most = largest(x, c.classes);
-    for (int i = 0; i < c.classes; ++i) probability[i] = std::exp(A(x[i]) - most);
+    each_column(c.classes, [=](int i) { probability[i] = exponential(load_element(x + i) - most); });
     const A sum = sum_over<A>(c.classes, [=](int i) { return probability[i]; });
     each_column(c.classes, [=](int i) { probability[i] /= sum; });
     losses[row] = std::log(sum) - (A(x[c.labels[row]]) - most);
@@ -61,13 +51,10 @@ void run(const SoftmaxSimilarityForward<T>& c, Context& context) {
     const T* p = c.p[pair] + row * c.channels;
     const T* z = c.z[pair] + row * c.channels;
     const A most_p = largest(p, c.channels), most_z = largest(z, c.channels);
-    A sum_p = 0, sum_z = 0, product = 0;  // of exp(p - most_p), exp(z - most_z), exp(z - most_z) (p - most_p)
-    for (int j = 0; j < c.channels; ++j) {
-      const A log_p = A(p[j]) - most_p, exp_z = std::exp(A(z[j]) - most_z);
-      sum_p += std::exp(log_p);
-      sum_z += exp_z;
-      product += exp_z * log_p;
-    }
+    const auto [sum_p, sum_z, product] = sums_over<A, 3>(c.channels, [=](int j) {
+      const A log_p = load_element(p + j) - most_p, exp_z = exponential(load_element(z + j) - most_z);
+      return std::array<A, 3>{exponential(log_p), exp_z, exp_z * log_p};
+    });
     A* saved = c.saved + 3 * i;
     saved[0] = most_p + std::log(sum_p);
     saved[1] = most_z + std::log(sum_z);
@@ -82,13 +69,18 @@ namespace {
 /// Both gradients for one row of a pair: `saved` as the forward left it, c = dloss / (pairs * rows).
 template <class T, class A = Acc<T>>
 void row_gradient_p(const T* p, const T* z, const A* saved, A c, int channels, T* dp, bool add) {
-  for (int j = 0; j < channels; ++j)
-    put(dp[j], c * (std::exp(A(p[j]) - saved[0]) - std::exp(A(z[j]) - saved[1])), add);
+  const A log_p = saved[0], log_z = saved[1];
+  each_column(channels, [=](int j) {
+    put(dp[j], c * (exponential(load_element(p + j) - log_p) - exponential(load_element(z + j) - log_z)),
+        add);
+  });
 }
 template <class T, class A = Acc<T>>
 void row_gradient_z(const T* p, const T* z, const A* saved, A c, int channels, T* dz, bool add) {
-  for (int j = 0; j < channels; ++j)
-    put(dz[j], -c * std::exp(A(z[j]) - saved[1]) * (A(p[j]) - saved[0] - saved[2]), add);
+  const A log_p = saved[0], log_z = saved[1], mean = saved[2];
+  each_column(channels, [=](int j) {
+    put(dz[j], -c * exponential(load_element(z + j) - log_z) * (load_element(p + j) - log_p - mean), add);
+  });
 }
 }  // namespace
 

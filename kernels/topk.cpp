@@ -24,14 +24,6 @@ bool before(const Item& a, const Item& b) {
 // must have more blocks than k for the first bar.
 constexpr int kBlock = 16;
 
-/// The largest of x [n]; -infinity when all are NaN.
-inline float largest(const float* x, int n) {
-  float most = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : most)
-  for (int i = 0; i < n; ++i) most = x[i] > most ? x[i] : most;
-  return most;
-}
-
 /// maxima[b] = the largest of block b
 void block_maxima(const float* x, int count, float* maxima) {
   int b = 0;
