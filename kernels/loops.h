@@ -44,6 +44,13 @@ inline void each_column(int count, F f) {
   for (int i = 0; i < count; ++i) f(i);
 }
 
+/// y[i] = or += f(i) for every i in [0, count), as each_column: without a choice inside the loop.
+template <class T, class F>
+inline void put_columns(T* y, int count, bool accumulate, F f) {
+  if (accumulate) each_column(count, [=](int i) { put(y[i], f(i), true); });
+  else each_column(count, [=](int i) { put(y[i], f(i), false); });
+}
+
 /// The sums of terms(i), an array of n, over [0, count) in an order that neither threads, alignment nor
 /// vector width change: `lanes` sums side by side, then halved until one is left.
 template <class A, int n, class F>

@@ -36,9 +36,8 @@ void run(const CrossEntropyBackward<T>& c, Context& context) {
     const A* probability = c.probability + row * c.classes;
     T* dlogits = c.dlogits + row * c.classes;
     const int label = c.labels[row];
-    each_column(c.classes, [=](int i) {
-      put(dlogits[i], scale * (probability[i] - static_cast<A>(i == label)), c.accumulate);
-    });
+    put_columns(dlogits, c.classes, c.accumulate,
+                [=](int i) { return scale * (probability[i] - static_cast<A>(i == label)); });
   });
 }
 
@@ -70,16 +69,15 @@ namespace {
 template <class T, class A = Acc<T>>
 void row_gradient_p(const T* p, const T* z, const A* saved, A c, int channels, T* dp, bool add) {
   const A log_p = saved[0], log_z = saved[1];
-  each_column(channels, [=](int j) {
-    put(dp[j], c * (exponential(load_element(p + j) - log_p) - exponential(load_element(z + j) - log_z)),
-        add);
+  put_columns(dp, channels, add, [=](int j) {
+    return c * (exponential(load_element(p + j) - log_p) - exponential(load_element(z + j) - log_z));
   });
 }
 template <class T, class A = Acc<T>>
 void row_gradient_z(const T* p, const T* z, const A* saved, A c, int channels, T* dz, bool add) {
   const A log_p = saved[0], log_z = saved[1], mean = saved[2];
-  each_column(channels, [=](int j) {
-    put(dz[j], -c * exponential(load_element(z + j) - log_z) * (load_element(p + j) - log_p - mean), add);
+  put_columns(dz, channels, add, [=](int j) {
+    return -c * exponential(load_element(z + j) - log_z) * (load_element(p + j) - log_p - mean);
   });
 }
 }  // namespace
