@@ -263,8 +263,7 @@ bool run(const ConvBackwardWeight<T>& call, Context& context) {
 }
 
 template <class T, class Out>
-bool run(const Gemm<T, Out>& g, Context& context) {
-  const ThreadsOf threads(context);
+bool by_sgemm(const Gemm<T, Out>& g) {
   if constexpr (std::is_same_v<T, float>) {
     if (g.bias != nullptr) plain::start_with_bias(g.m, g.n, g.bias, g.c, g.accumulate);
     const float add = g.accumulate || g.bias != nullptr ? 1.0f : 0.0f;
@@ -272,39 +271,43 @@ bool run(const Gemm<T, Out>& g, Context& context) {
         dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, 1, g.a,
                    g.transpose_a ? g.m : g.k, g.b, g.transpose_b ? g.k : g.n, add, g.c, g.n);
     ENSURE(status == dnnl_success, "gemm: oneDNN refuses {} x {} x {}, error {}", g.m, g.n, g.k, int(status));
-    return true;
-  } else {
-    const bool direct =
-        g.bias == nullptr && !g.accumulate;  // otherwise sums in float, rounded once at the end
-    const Type out = direct ? type_of<Out> : Type::f32;
-    Library& library = Library::of(context);
-    const Key key = {int(Kind::gemm), int(out), g.m, g.n, g.k, g.transpose_a, g.transpose_b};
-    Plan& plan = plan_of(library, key, [&] {
-      const memory::desc a({g.m, g.k}, Type::bf16, g.transpose_a ? Layout::ba : Layout::ab);
-      const memory::desc b({g.k, g.n}, Type::bf16, g.transpose_b ? Layout::ba : Layout::ab);
-      const memory::desc c({g.m, g.n}, out, Layout::ab);
-      Plan made;
-      adopt(made, library.engine, describe<dnnl::matmul>(library.engine, attributes(false), a, b, c),
-            dnnl::query::weights_md);
-      if (!made.main) return made;
-      made.x = memory(a, library.engine, nullptr);
-      made.weights = memory(b, library.engine, nullptr);
-      made.y = memory(c, library.engine, nullptr);
-      made.arguments[DNNL_ARG_SRC] = made.x;
-      made.arguments[DNNL_ARG_WEIGHTS] = made.weights;
-      made.arguments[DNNL_ARG_DST] = made.y;
-      return made;
-    });
-    if (!plan.main) return false;
-    const size_t sum_bytes = direct ? 0 : sizeof(float) * g.m * g.n;
-    const auto [scratchpad, sum] = scratch_pieces(context, {plan.scratchpad_bytes, sum_bytes});
-    execute(library, plan, g.a, g.b, direct ? static_cast<void*>(g.c) : sum, nullptr, scratchpad);
-    if (!direct) {
-      plain::finish<Out>(reinterpret_cast<float*>(sum), g.m, g.n, g.c, g.bias, g.accumulate,
-                         context.threads());
-    }
-    return true;
   }
+  return true;
+}
+
+template <class T, class Out>
+bool run(const Gemm<T, Out>& g, Context& context) {
+  const ThreadsOf threads(context);
+  // The plain call is slow where b is transposed: 0.3 to 0.8 of the primitive's rate.
+  if (std::is_same_v<T, float> && !g.transpose_b) return by_sgemm(g);
+  const bool direct = g.bias == nullptr && !g.accumulate;  // else sums in float, rounded once at the end
+  const Type type = type_of<T>, out = direct ? type_of<Out> : Type::f32;
+  Library& library = Library::of(context);
+  const Key key = {int(Kind::gemm), int(type), int(out), g.m, g.n, g.k, g.transpose_a, g.transpose_b};
+  Plan& plan = plan_of(library, key, [&] {
+    const memory::desc a({g.m, g.k}, type, g.transpose_a ? Layout::ba : Layout::ab);
+    const memory::desc b({g.k, g.n}, type, g.transpose_b ? Layout::ba : Layout::ab);
+    const memory::desc c({g.m, g.n}, out, Layout::ab);
+    Plan made;
+    adopt(made, library.engine, describe<dnnl::matmul>(library.engine, attributes(false), a, b, c),
+          dnnl::query::weights_md);
+    if (!made.main) return made;
+    made.x = memory(a, library.engine, nullptr);
+    made.weights = memory(b, library.engine, nullptr);
+    made.y = memory(c, library.engine, nullptr);
+    made.arguments[DNNL_ARG_SRC] = made.x;
+    made.arguments[DNNL_ARG_WEIGHTS] = made.weights;
+    made.arguments[DNNL_ARG_DST] = made.y;
+    return made;
+  });
+  if (!plan.main) return false;
+  const size_t sum_bytes = direct ? 0 : sizeof(float) * g.m * g.n;
+  const auto [scratchpad, sum] = scratch_pieces(context, {plan.scratchpad_bytes, sum_bytes});
+  execute(library, plan, g.a, g.b, direct ? static_cast<void*>(g.c) : sum, nullptr, scratchpad);
+  if (!direct) {
+    plain::finish<Out>(reinterpret_cast<float*>(sum), g.m, g.n, g.c, g.bias, g.accumulate, context.threads());
+  }
+  return true;
 }
 
 }  // namespace onednn
