@@ -10,12 +10,19 @@ namespace {
 constexpr int64_t kBlock = 4096;  // elements whose sums stay in the first cache
 
 // An exponent of ones marks NaN and infinity. Asked of the bits, no compiler flag can optimise it away.
-bool is_not_finite(float x) { return (std::bit_cast<uint32_t>(x) & 0x7f800000u) == 0x7f800000u; }
-bool is_not_finite(bf16 x) { return (x.bits & 0x7f80u) == 0x7f80u; }
-bool is_not_finite(double x) { return (std::bit_cast<uint64_t>(x) << 1) >= 0xffe0000000000000u; }
+// By pointer, as in element.h.
+bool is_not_finite(const float* x) { return (std::bit_cast<uint32_t>(*x) & 0x7f800000u) == 0x7f800000u; }
+bool is_not_finite(const bf16* x) { return (x->bits & 0x7f80u) == 0x7f80u; }
+bool is_not_finite(const double* x) { return (std::bit_cast<uint64_t>(*x) << 1) >= 0xffe0000000000000u; }
 
-double to_double(bf16 x) { return static_cast<float>(x); }
-double to_double(double x) { return x; }
+template <class T>
+double load_double(const T* x) {
+  return static_cast<double>(load_element(x));
+}
+template <class T>
+double load_square(const T* x) {
+  return load_double(x) * load_double(x);
+}
 
 struct Part {
   double sum, squares;
@@ -31,10 +38,9 @@ void run(const Summary<T>& c, Context& context) {
     const T* x = c.x + block * kBlock;
     const int n = static_cast<int>(std::min(kBlock, c.count - block * kBlock));
     Part part = {};
-    if (c.sum) part.sum = sum_over<double>(n, [=](int i) { return to_double(x[i]); });
-    if (c.squares)
-      part.squares = sum_over<double>(n, [=](int i) { return to_double(x[i]) * to_double(x[i]); });
-    if (c.not_finite) part.not_finite = sum_over<int>(n, [=](int i) { return int{is_not_finite(x[i])}; });
+    if (c.sum) part.sum = sum_over<double>(n, [=](int i) { return load_double(x + i); });
+    if (c.squares) part.squares = sum_over<double>(n, [=](int i) { return load_square(x + i); });
+    if (c.not_finite) part.not_finite = sum_over<int>(n, [=](int i) { return int{is_not_finite(x + i)}; });
     parts[block] = part;
   });
   Part all = {};
@@ -88,7 +94,7 @@ void run(const ColumnSum<T>& c, Context& context) {
   A* sums = context.scratch_of<A>(columns.scratch_size());
   columns.run(sums, context, [=](int64_t row, A* to) {
     const T* x = c.x + row * c.channels;
-    each_column(c.channels, [=](int i) { to[i] += A(x[i]); });
+    each_column(c.channels, [=](int i) { to[i] += load_element(x + i); });
   });
   each_column(c.channels, [=](int i) { put(c.sum[i], sums[i], c.accumulate); });
 }
@@ -100,18 +106,17 @@ void run(const UnitRowStatistics<T>& c, Context& context) {
   double* sums = inv_norm + c.rows;
   columns.run(sums, context, [=](int64_t row, double* to) {
     const T* x = c.x + row * c.channels;
-    const double squares =
-        sum_over<double>(c.channels, [=](int i) { return to_double(x[i]) * to_double(x[i]); });
+    const double squares = sum_over<double>(c.channels, [=](int i) { return load_square(x + i); });
     const double inv = inverse_norm(squares);
     inv_norm[row] = inv;
-    each_column(c.channels, [=](int i) { to[i] += to_double(x[i]) * inv; });
+    each_column(c.channels, [=](int i) { to[i] += load_double(x + i) * inv; });
   });
   each_column(c.channels, [=](int i) { c.mean[i] = sums[i] / c.rows; });
   columns.run(sums, context, [=](int64_t row, double* to) {
     const T* x = c.x + row * c.channels;
     const double inv = inv_norm[row];
     each_column(c.channels, [=](int i) {
-      const double off = to_double(x[i]) * inv - c.mean[i];
+      const double off = load_double(x + i) * inv - c.mean[i];
       to[i] += off * off;
     });
   });
