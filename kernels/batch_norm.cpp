@@ -93,12 +93,22 @@ template <class T>
 void save_statistics(const BatchNormForward<T>& call, int g, const Acc<T>* mean, const Acc<T>* m2) {
   using A = Acc<T>;
   const A rows = static_cast<A>(call.rows), unbiased = static_cast<A>(std::max(1, call.rows - 1));
-  const A m = call.momentum;
+  const A m = call.momentum, eps = call.eps;
+  A *to_mean = call.mean + int64_t{g} * call.channels, *to_rstd = call.rstd + int64_t{g} * call.channels;
+  A *running_mean = call.running_mean, *running_var = call.running_var;
+#pragma omp simd
   for (int c = 0; c < call.channels; ++c) {
-    call.mean[g * call.channels + c] = mean[c];
-    call.rstd[g * call.channels + c] = 1 / std::sqrt(m2[c] / rows + call.eps);
-    if (call.running_mean) call.running_mean[c] = (1 - m) * call.running_mean[c] + m * mean[c];
-    if (call.running_var) call.running_var[c] = (1 - m) * call.running_var[c] + m * (m2[c] / unbiased);
+    to_mean[c] = mean[c];
+    to_rstd[c] = 1 / std::sqrt(m2[c] / rows + eps);
+  }
+  if (running_mean) {
+#pragma omp simd
+    for (int c = 0; c < call.channels; ++c) running_mean[c] = (1 - m) * running_mean[c] + m * mean[c];
+  }
+  if (running_var) {
+#pragma omp simd
+    for (int c = 0; c < call.channels; ++c)
+      running_var[c] = (1 - m) * running_var[c] + m * (m2[c] / unbiased);
   }
 }
 

@@ -110,13 +110,21 @@ void use_sums(const BatchNormBackward<T>& call, const Vectors<Acc<T>>& maps, int
   using A = Acc<T>;
   const A rows = static_cast<A>(call.rows);
   const bool add_gamma = g > 0 || call.accumulate_dgamma, add_beta = g > 0 || call.accumulate_dbeta;
+  const A* rstd = call.rstd + int64_t{g} * call.channels;
+  A *dgamma = call.dgamma, *dbeta = call.dbeta, *grad_mean = maps.at(g, kGradMean),
+    *slope = maps.at(g, kSlope);
+#pragma omp simd
   for (int c = 0; c < call.channels; ++c) {
-    const A rstd = call.rstd[g * call.channels + c];
-    const A dgamma = rstd * dot[c];
-    if (call.dgamma) call.dgamma[c] = add_gamma ? call.dgamma[c] + dgamma : dgamma;
-    if (call.dbeta) call.dbeta[c] = add_beta ? call.dbeta[c] + sum[c] : sum[c];
-    maps.at(g, kGradMean)[c] = sum[c] / rows;
-    maps.at(g, kSlope)[c] = rstd * (dgamma / rows);
+    grad_mean[c] = sum[c] / rows;
+    slope[c] = rstd[c] * (rstd[c] * dot[c] / rows);
+  }
+  if (dgamma) {
+#pragma omp simd
+    for (int c = 0; c < call.channels; ++c) dgamma[c] = (add_gamma ? dgamma[c] : A(0)) + rstd[c] * dot[c];
+  }
+  if (dbeta) {
+#pragma omp simd
+    for (int c = 0; c < call.channels; ++c) dbeta[c] = (add_beta ? dbeta[c] : A(0)) + sum[c];
   }
   for (int which : {kGradMean, kSlope}) maps.spread(g, which);
 }

@@ -25,6 +25,9 @@ struct Strip {
   }
 };
 
+/// With fewer elements, waking a thread costs more than it saves.
+inline constexpr int64_t kThreaded = 16384;
+
 /// How the groups are cut into parts, the units of work and of summation. Sizes alone decide, never threads,
 /// so any number of threads gives the same bits.
 struct Cut {
@@ -41,7 +44,8 @@ struct Cut {
       for (lanes *= 16 / std::gcd(16, channels); lanes < 64;) lanes *= 2;
     // Large enough that joining the parts is cheap; at most 256, more than there are threads. A power of two
     // of rows, so that the mean of whole numbers over one is exact.
-    const int64_t wanted = std::max({int64_t{16384}, int64_t{32} * lanes, size / 256});
+    int64_t wanted = std::max({int64_t{16384}, int64_t{32} * lanes, size / 256});
+    if (size >= kThreaded) wanted = std::min(wanted, size / 8);  // equal work for a few threads
     for (part = int64_t{4} * lanes; part < wanted;) part *= 2;
     parts = static_cast<int>((size + part - 1) / part);
   }
@@ -58,9 +62,8 @@ struct Cut {
 template <class F>
 void for_each_part(const Cut& cut, const Context& context, bool backwards, F f) {
   const int64_t all = int64_t{cut.groups} * cut.parts;
-  // Below 32768 elements waking a thread costs more than it saves.
   const int threads =
-      cut.groups * cut.size < 32768 ? 1 : static_cast<int>(std::min<int64_t>(all, context.threads()));
+      cut.groups * cut.size < kThreaded ? 1 : static_cast<int>(std::min<int64_t>(all, context.threads()));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
   for (int t = 0; t < threads; ++t) {
     const int64_t begin = all * t / threads, end = all * (t + 1) / threads;
@@ -208,10 +211,12 @@ enum { kMean, kScale, kBeta, kForwardVectors, kGradMean = kForwardVectors, kSlop
 
 template <class A>
 void set_map(const Vectors<A>& maps, int g, const A* mean, const A* rstd, const A* gamma, const A* beta) {
+  A *to_mean = maps.at(g, kMean), *to_scale = maps.at(g, kScale), *to_beta = maps.at(g, kBeta);
+#pragma omp simd
   for (int c = 0; c < maps.cut.channels; ++c) {
-    maps.at(g, kMean)[c] = mean[c];
-    maps.at(g, kScale)[c] = gamma ? gamma[c] * rstd[c] : rstd[c];
-    maps.at(g, kBeta)[c] = beta ? beta[c] : A(0);
+    to_mean[c] = mean[c];
+    to_scale[c] = gamma ? gamma[c] * rstd[c] : rstd[c];
+    to_beta[c] = beta ? beta[c] : A(0);
   }
   for (int which : {kMean, kScale, kBeta}) maps.spread(g, which);
 }
