@@ -6,6 +6,7 @@
 #include "kernels/augment_call.h"
 #include "kernels/augment_colour.h"
 #include "kernels/augment_resample.h"
+#include "kernels/loops.h"
 
 namespace stopgrad::cpu {
 
@@ -103,22 +104,21 @@ void run(const Augment<T>& c, Context& context) {
   check_augment(c);
   const int64_t total = int64_t{c.views} * c.count;
   const int64_t view_size = int64_t{c.out_height} * c.out_width * c.stored_channels;
-  const int parts = static_cast<int>(std::min<int64_t>(context.threads(), total));
+  const int64_t run = std::max<int64_t>(1, kTaskElements / view_size);
   size_t bytes = 0;
   make_canvas(c, nullptr, bytes);
-  std::byte* memory = context.scratch_of<std::byte>(bytes * static_cast<size_t>(parts));
-#pragma omp parallel for num_threads(parts) if (parts > 1)
-  for (int part = 0; part < parts; ++part) {
+  std::byte* memory = context.scratch_of<std::byte>(bytes * static_cast<size_t>(context.threads()));
+  context.share((total + run - 1) / run, [&](int64_t task, int thread) {
     size_t unused = 0;
-    auto canvas = make_canvas(c, memory + static_cast<size_t>(part) * bytes, unused);
-    for (int64_t i = part * total / parts; i < (part + 1) * total / parts; ++i) {
+    auto canvas = make_canvas(c, memory + static_cast<size_t>(thread) * bytes, unused);
+    for (int64_t i = task * run; i < std::min(total, (task + 1) * run); ++i) {
       const int64_t image = c.index[i % c.count];
       const AugmentParams p = augment_params_of(c, static_cast<int>(i / c.count), image);
       const uint8_t* pixels = source_of(c, static_cast<int>(i % c.count));
       if (c.channels == 3) augment_view<3>(c, pixels, p, canvas, c.y + i * view_size);
       else augment_view<1>(c, pixels, p, canvas, c.y + i * view_size);
     }
-  }
+  });
 }
 
 template void run(const Augment<float>&, Context&);

@@ -139,8 +139,7 @@ void apply_strip(const Strip& strip, const Vectors<Acc<T>>& maps, int g, const T
 
 /// y = relu((x - mean) * scale + beta + residual)
 template <class T>
-void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu, T* y,
-           const Context& context) {
+void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu, T* y, Context& context) {
   const bool past = streams(maps.cut, y, 2);
   for_each_part(maps.cut, context, true, [&](int g, int p) {
     with(residual, [&](auto has_residual) {

@@ -25,7 +25,7 @@ struct Strip {
   }
 };
 
-/// With fewer elements, waking a thread costs more than it saves.
+/// A group of fewer elements is not worth cutting for several threads.
 inline constexpr int64_t kThreaded = 16384;
 
 /// How the groups are cut into parts, the units of work and of summation. Sizes alone decide, never threads,
@@ -57,21 +57,14 @@ struct Cut {
   }
 };
 
-/// Calls f(group, part) for all parts. Each thread takes one run of them; `backwards` from its end, so that a
-/// second pass starts on what the first one left in the cache.
+/// Calls f(group, part) for all parts. Each thread begins with a run of them; `backwards` from its end, so
+/// that a second pass starts on what the first one left in the cache.
 template <class F>
-void for_each_part(const Cut& cut, const Context& context, bool backwards, F f) {
-  const int64_t all = int64_t{cut.groups} * cut.parts;
-  const int threads =
-      cut.groups * cut.size < kThreaded ? 1 : static_cast<int>(std::min<int64_t>(all, context.threads()));
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (int t = 0; t < threads; ++t) {
-    const int64_t begin = all * t / threads, end = all * (t + 1) / threads;
-    for (int64_t k = begin; k < end; ++k) {
-      const int64_t i = backwards ? begin + end - 1 - k : k;
-      f(static_cast<int>(i / cut.parts), static_cast<int>(i % cut.parts));
-    }
-  }
+void for_each_part(const Cut& cut, Context& context, bool backwards, F f) {
+  const auto part = [&](int64_t i, int) {
+    f(static_cast<int>(i / cut.parts), static_cast<int>(i % cut.parts));
+  };
+  context.share(int64_t{cut.groups} * cut.parts, part, backwards);
 }
 
 /// Some registers of lanes, side by side, of rows one below the other.

@@ -19,7 +19,8 @@ int processors_of_this_process() {
 }  // namespace
 
 Context::Context(int threads)
-    : threads_(threads > 0 ? threads : processors_of_this_process()), plans_(make_library_plans()) {}
+    : team_(threads > 0 ? threads : processors_of_this_process()),
+      plans_(make_library_plans(team_.threads())) {}
 
 Context::~Context() { std::free(buffer_); }
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <memory>
 
+#include "kernels/team.h"
+
 namespace stopgrad::cpu {
 
 struct LibraryPlans;  // primitives of the convolution library, keyed by sizes, type and direction
@@ -15,7 +17,13 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  int threads() const { return threads_; }
+  int threads() const { return team_.threads(); }
+
+  /// f(task, thread) for every task in [0, tasks), by whichever thread has time: see Team::run.
+  template <class F>
+  void share(int64_t tasks, const F& f, bool backwards = false) {
+    team_.run(tasks, backwards, f);
+  }
 
   /// Convolutions by direct sums only: whole numbers stay exact, float convolutions take about twice as long.
   void set_exact(bool exact) { exact_ = exact; }
@@ -33,7 +41,7 @@ class Context {
   LibraryPlans& plans() { return *plans_; }
 
  private:
-  int threads_;
+  Team team_;
   bool exact_ = false;
   size_t capacity_ = 0;
   void* buffer_ = nullptr;

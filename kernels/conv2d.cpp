@@ -44,16 +44,15 @@ void run(const ConvForward<T>& call, Context& context) {
   using plain::wide, plain::wide_bytes;
   const ConvShape& s = call.shape;
   const Counts n(s);
-  const int threads = context.threads();
   const auto [wt_piece, x_piece, w_piece, y_piece] = scratch_pieces(
       context, {sizeof(Acc<T>) * n.w, wide_bytes<T>(n.x), wide_bytes<T>(n.w), wide_bytes<T>(n.y)});
   const Acc<T>* const wt =
-      plain::transpose(s.out_channels, s.kernel * s.kernel * s.channels, wide(call.w, n.w, w_piece, threads),
-                       reinterpret_cast<Acc<T>*>(wt_piece), threads);
+      plain::transpose(s.out_channels, s.kernel * s.kernel * s.channels, wide(call.w, n.w, w_piece, context),
+                       reinterpret_cast<Acc<T>*>(wt_piece), context);
   Acc<T>* const y = plain::wide_result(call.y, y_piece);
-  plain::conv_forward(s, wide(call.x, n.x, x_piece, threads), wt, y, threads);
+  plain::conv_forward(s, wide(call.x, n.x, x_piece, context), wt, y, context);
   if constexpr (plain::kWidened<T>) {
-    plain::finish<T>(y, n.y / s.out_channels, s.out_channels, call.y, nullptr, false, threads);
+    plain::finish<T>(y, n.y / s.out_channels, s.out_channels, call.y, nullptr, false, context);
   }
 }
 
@@ -68,14 +67,13 @@ void run(const ConvBackwardInput<T>& call, Context& context) {
   using plain::wide, plain::wide_bytes;
   const ConvShape& s = call.shape;
   const Counts n(s);
-  const int threads = context.threads();
   const auto [dy_piece, w_piece, dx_piece] =
       scratch_pieces(context, {wide_bytes<T>(n.y), wide_bytes<T>(n.w), wide_bytes<T>(n.x)});
   Acc<T>* const dx = plain::wide_result(call.dx, dx_piece);
-  plain::conv_backward_input(s, wide(call.dy, n.y, dy_piece, threads), wide(call.w, n.w, w_piece, threads),
-                             dx, call.accumulate && !plain::kWidened<T>, threads);
+  plain::conv_backward_input(s, wide(call.dy, n.y, dy_piece, context), wide(call.w, n.w, w_piece, context),
+                             dx, call.accumulate && !plain::kWidened<T>, context);
   if constexpr (plain::kWidened<T>) {
-    plain::finish<T>(dx, n.x / s.channels, s.channels, call.dx, nullptr, call.accumulate, threads);
+    plain::finish<T>(dx, n.x / s.channels, s.channels, call.dx, nullptr, call.accumulate, context);
   }
 }
 
@@ -89,10 +87,9 @@ void run(const ConvBackwardWeight<T>& call, Context& context) {
   }
   using plain::wide, plain::wide_bytes;
   const Counts n(call.shape);
-  const int threads = context.threads();
   const auto [x_piece, dy_piece] = scratch_pieces(context, {wide_bytes<T>(n.x), wide_bytes<T>(n.y)});
-  plain::conv_backward_weight(call.shape, wide(call.x, n.x, x_piece, threads),
-                              wide(call.dy, n.y, dy_piece, threads), call.dw, call.accumulate, threads);
+  plain::conv_backward_weight(call.shape, wide(call.x, n.x, x_piece, context),
+                              wide(call.dy, n.y, dy_piece, context), call.dw, call.accumulate, context);
 }
 
 template void run(const ConvForward<float>&, Context&);

@@ -12,21 +12,20 @@ void run(const Gemm<T, Out>& g, Context& context) {
     if (onednn::run(g, context)) return;
   }
   using A = Acc<T>;
-  const int threads = context.threads();
   const int64_t a_count = int64_t{g.m} * g.k, b_count = int64_t{g.k} * g.n, c_count = int64_t{g.m} * g.n;
   const auto [a_piece, b_piece, bt_piece, c_piece] =
       scratch_pieces(context, {plain::wide_bytes<T>(a_count), plain::wide_bytes<T>(b_count),
                                g.transpose_b ? sizeof(A) * b_count : 0, plain::wide_bytes<Out>(c_count)});
-  const A* const a = plain::wide(g.a, a_count, a_piece, threads);
-  const A* b = plain::wide(g.b, b_count, b_piece, threads);
-  if (g.transpose_b) b = plain::transpose(g.n, g.k, b, reinterpret_cast<A*>(bt_piece), threads);
+  const A* const a = plain::wide(g.a, a_count, a_piece, context);
+  const A* b = plain::wide(g.b, b_count, b_piece, context);
+  if (g.transpose_b) b = plain::transpose(g.n, g.k, b, reinterpret_cast<A*>(bt_piece), context);
   A* const c = plain::wide_result(g.c, c_piece);
   if constexpr (plain::kWidened<Out>) {
-    plain::gemm(g.m, g.n, g.k, g.transpose_a, a, b, c, false, threads);
-    plain::finish<Out>(c, g.m, g.n, g.c, g.bias, g.accumulate, threads);
+    plain::gemm(g.m, g.n, g.k, g.transpose_a, a, b, c, false, context);
+    plain::finish<Out>(c, g.m, g.n, g.c, g.bias, g.accumulate, context);
   } else {
     if (g.bias != nullptr) plain::start_with_bias(g.m, g.n, g.bias, c, g.accumulate);
-    plain::gemm(g.m, g.n, g.k, g.transpose_a, a, b, c, g.accumulate || g.bias != nullptr, threads);
+    plain::gemm(g.m, g.n, g.k, g.transpose_a, a, b, c, g.accumulate || g.bias != nullptr, context);
   }
 }
 

@@ -13,8 +13,8 @@
 
 namespace stopgrad::cpu {
 
-/// With fewer elements than this, waking a second thread costs more than it gives.
-inline constexpr int64_t kParallelFrom = 32768;
+/// Elements of a task: fewer are done before a second thread wakes, more hold up the others for long.
+inline constexpr int64_t kTaskElements = 16384;
 
 /// y = value, or y += value when `accumulate`; then what y held before is not looked at otherwise.
 template <class T>
@@ -22,19 +22,32 @@ inline void put(T& y, Acc<T> value, bool accumulate) {
   put_element(&y, value, accumulate);
 }
 
+/// f(begin, end) for runs of `grain` in [0, count), shared among the threads.
+template <class F>
+inline void each_run(int64_t count, int64_t grain, Context& context, F f) {
+  context.share((count + grain - 1) / grain, [=](int64_t run, int) {
+    const F of_this_thread = f;  // the compiler sees that nothing it writes to can change what it captured
+    of_this_thread(run * grain, std::min(count, (run + 1) * grain));
+  });
+}
+
 /// f(i) for every i in [0, count): vectorised, and threaded when there are many.
 template <class F>
 inline void each(int64_t count, Context& context, F f) {
-#pragma omp parallel for simd num_threads(context.threads()) firstprivate(f) if (parallel \
-                                                                                 : count >= kParallelFrom)
-  for (int64_t i = 0; i < count; ++i) f(i);
+  each_run(count, kTaskElements, context, [=](int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) f(i);
+  });
 }
 
 /// f(row) for every row in [0, rows), threaded when `elements`, the work of all rows, are many.
 template <class F>
 inline void each_row(int64_t rows, int64_t elements, Context& context, F f) {
-#pragma omp parallel for num_threads(context.threads()) firstprivate(f) if (elements >= kParallelFrom)
-  for (int64_t row = 0; row < rows; ++row) f(row);
+  if (rows <= 0) return;
+  const int64_t grain = std::max<int64_t>(1, rows * kTaskElements / std::max<int64_t>(1, elements));
+  each_run(rows, grain, context, [=](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) f(row);
+  });
 }
 
 /// f(i) for every i in [0, count) on this thread, vectorised: the columns of a row.

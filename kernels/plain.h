@@ -9,6 +9,7 @@
 #include "kernels/conv2d.h"
 #include "kernels/element.h"
 #include "kernels/gemm_block.h"
+#include "kernels/loops.h"
 
 namespace stopgrad::cpu::plain {
 
@@ -23,13 +24,12 @@ size_t wide_bytes(int64_t count) {
 
 /// `from` itself, or its elements widened into `piece`.
 template <class T>
-const Acc<T>* wide(const T* from, int64_t count, char* piece, int threads) {
+const Acc<T>* wide(const T* from, int64_t count, char* piece, Context& context) {
   if constexpr (!kWidened<T>) {
     return from;
   } else {
     auto* const to = reinterpret_cast<Acc<T>*>(piece);
-#pragma omp parallel for simd num_threads(threads)
-    for (int64_t i = 0; i < count; ++i) to[i] = Acc<T>(from[i]);
+    each(count, context, [=](int64_t i) { to[i] = Acc<T>(from[i]); });
     return to;
   }
 }
@@ -44,9 +44,8 @@ Acc<T>* wide_result(T* y, char* piece) {
 /// y[rows, columns] = sums (+ bias per column) (+ y when accumulate), rounded once.
 template <class T>
 void finish(const Acc<T>* sums, int64_t rows, int columns, T* y, const Acc<T>* bias, bool accumulate,
-            int threads) {
-#pragma omp parallel for num_threads(threads)
-  for (int64_t row = 0; row < rows; ++row) {
+            Context& context) {
+  each_row(rows, rows * columns, context, [=](int64_t row) {
     const Acc<T>* sum = sums + row * columns;
     T* const to = y + row * columns;
     if (bias != nullptr) {
@@ -56,7 +55,7 @@ void finish(const Acc<T>* sums, int64_t rows, int columns, T* y, const Acc<T>* b
 #pragma omp simd
       for (int j = 0; j < columns; ++j) put_element(to + j, sum[j], accumulate);
     }
-  }
+  });
 }
 
 /// c[rows, columns] = or += bias per column: what a product is then added to.
@@ -69,11 +68,10 @@ void start_with_bias(int rows, int columns, const A* bias, A* c, bool accumulate
 
 /// b [n, k] as [k, n], in `to`.
 template <class A>
-const A* transpose(int n, int k, const A* b, A* to, int threads) {
-#pragma omp parallel for num_threads(threads)
-  for (int l = 0; l < k; ++l) {
-    for (int j = 0; j < n; ++j) to[int64_t{l} * n + j] = b[int64_t{j} * k + l];
-  }
+const A* transpose(int n, int k, const A* b, A* to, Context& context) {
+  each_row(k, int64_t{n} * k, context, [=](int64_t l) {
+    for (int j = 0; j < n; ++j) to[l * n + j] = b[int64_t{j} * k + l];
+  });
   return to;
 }
 
@@ -93,11 +91,10 @@ struct Columns {
 /// One row of y at a time: for each tap, y[columns, out] += x[columns, in] wt[tap][in, out]; wt is w
 /// transposed to [kernel, kernel, channels, out_channels].
 template <class A>
-void conv_forward(const ConvShape& s, const A* x, const A* wt, A* y, int threads) {
+void conv_forward(const ConvShape& s, const A* x, const A* wt, A* y, Context& context) {
   const int rows = s.images * s.out_height(), width = s.out_width();
-#pragma omp parallel for num_threads(threads)
-  for (int row = 0; row < rows; ++row) {
-    const int n = row / s.out_height(), i = row % s.out_height();
+  context.share(rows, [=, &s](int64_t row, int) {
+    const int n = static_cast<int>(row) / s.out_height(), i = static_cast<int>(row) % s.out_height();
     A* y_row = y + int64_t{row} * width * s.out_channels;
     std::fill_n(y_row, int64_t{width} * s.out_channels, A(0));
     for (int r = 0; r < s.kernel; ++r) {
@@ -112,16 +109,16 @@ void conv_forward(const ConvShape& s, const A* x, const A* wt, A* y, int threads
                        s.out_channels, true});
       }
     }
-  }
+  });
 }
 
 /// One row of dx at a time: for each tap, dx[columns, in] += dy[columns, out] w[out, tap, in].
 template <class A>
-void conv_backward_input(const ConvShape& s, const A* dy, const A* w, A* dx, bool accumulate, int threads) {
+void conv_backward_input(const ConvShape& s, const A* dy, const A* w, A* dx, bool accumulate,
+                         Context& context) {
   const int rows = s.images * s.height, w_row = s.kernel * s.kernel * s.channels;
-#pragma omp parallel for num_threads(threads)
-  for (int row = 0; row < rows; ++row) {
-    const int n = row / s.height, input = row % s.height;
+  context.share(rows, [=, &s](int64_t row, int) {
+    const int n = static_cast<int>(row) / s.height, input = static_cast<int>(row) % s.height;
     A* dx_row = dx + int64_t{row} * s.width * s.channels;
     if (!accumulate) std::fill_n(dx_row, int64_t{s.width} * s.channels, A(0));
     for (int r = 0; r < s.kernel; ++r) {
@@ -135,18 +132,19 @@ void conv_backward_input(const ConvShape& s, const A* dy, const A* w, A* dx, boo
                        dx_row + columns.input * s.channels, s.stride * s.channels, true});
       }
     }
-  }
+  });
 }
 
 /// One tap and up to 32 output channels at a time: dw[out, tap, in] += dy[columns, out]^T x[columns, in],
 /// over the rows of all images in order.
 template <class A>
-void conv_backward_weight(const ConvShape& s, const A* x, const A* dy, A* dw, bool accumulate, int threads) {
+void conv_backward_weight(const ConvShape& s, const A* x, const A* dy, A* dw, bool accumulate,
+                          Context& context) {
   constexpr int block = 32;
   const int blocks = (s.out_channels + block - 1) / block, taps = s.kernel * s.kernel;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (int task = 0; task < blocks * taps; ++task) {
-    const int out = task / taps * block, tap = task % taps, r = tap / s.kernel;
+  context.share(blocks * taps, [=, &s](int64_t task, int) {
+    const int out = static_cast<int>(task) / taps * block, tap = static_cast<int>(task) % taps,
+              r = tap / s.kernel;
     const int outs = std::min(block, s.out_channels - out);
     const Columns columns(s, tap % s.kernel);
     A* dw_block = dw + (int64_t{out} * taps + tap) * s.channels;
@@ -162,21 +160,21 @@ void conv_backward_weight(const ConvShape& s, const A* x, const A* dy, A* dw, bo
                      s.out_channels, x_row + columns.input * s.channels, s.stride * s.channels, dw_block,
                      taps * s.channels, true});
     }
-  }
+  });
 }
 
 /// c[m, n] = or += a b, in blocks of c; b is [k, n], a is [m, k] or its transpose.
 template <class A>
-void gemm(int m, int n, int k, bool transpose_a, const A* a, const A* b, A* c, bool accumulate, int threads) {
+void gemm(int m, int n, int k, bool transpose_a, const A* a, const A* b, A* c, bool accumulate,
+          Context& context) {
   constexpr int rows = 96, columns = 128;
   const int down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (int task = 0; task < down * across; ++task) {
-    const int i = task / across * rows, j = task % across * columns;
+  context.share(int64_t{down} * across, [=](int64_t task, int) {
+    const int i = static_cast<int>(task) / across * rows, j = static_cast<int>(task) % across * columns;
     gemm_block<A>({std::min(rows, m - i), std::min(columns, n - j), k, a + int64_t{i} * (transpose_a ? 1 : k),
                    transpose_a ? 1 : k, transpose_a ? m : 1, b + j, n, c + int64_t{i} * n + j, n,
                    accumulate});
-  }
+  });
 }
 
 }  // namespace stopgrad::cpu::plain

@@ -8,6 +8,6 @@ struct LibraryPlans {
   virtual ~LibraryPlans() = default;
 };
 
-std::unique_ptr<LibraryPlans> make_library_plans();
+std::unique_ptr<LibraryPlans> make_library_plans(int threads);
 
 }  // namespace stopgrad::cpu

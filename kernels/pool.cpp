@@ -4,6 +4,7 @@
 
 #include "kernels/check.h"
 #include "kernels/element.h"
+#include "kernels/loops.h"
 
 namespace stopgrad::cpu {
 
@@ -67,87 +68,89 @@ template <class T>
 void run(const MaxPoolForward<T>& call, Context& context) {
   check(call);
   const int height = call.out_height(), width = call.out_width();
-#pragma omp parallel for collapse(2) num_threads(context.threads()) schedule(static)
-  for (int n = 0; n < call.images; ++n)
-    for (int i = 0; i < height; ++i)
-      for (int j = 0; j < width; ++j) {
-        const Range rows = inside(i, call.kernel, call.stride, call.padding, call.height);
-        const Range columns = inside(j, call.kernel, call.stride, call.padding, call.width);
-        const int64_t out = ((int64_t{n} * height + i) * width + j) * call.channels;
-        max_over_window(call, n, rows, columns, i * call.stride - call.padding,
-                        j * call.stride - call.padding, call.y + out, call.winner + out);
-      }
+  const int64_t all = int64_t{call.images} * height, window = call.kernel * call.kernel;
+  each_row(all, all * width * call.channels * window, context, [=](int64_t row) {
+    const int n = static_cast<int>(row / height), i = static_cast<int>(row % height);
+    for (int j = 0; j < width; ++j) {
+      const Range rows = inside(i, call.kernel, call.stride, call.padding, call.height);
+      const Range columns = inside(j, call.kernel, call.stride, call.padding, call.width);
+      const int64_t out = (row * width + j) * call.channels;
+      max_over_window(call, n, rows, columns, i * call.stride - call.padding, j * call.stride - call.padding,
+                      call.y + out, call.winner + out);
+    }
+  });
 }
 
 template <class T>
 void run(const MaxPoolBackward<T>& call, Context& context) {
   check(call);
   const int height = call.out_height(), width = call.out_width(), channels = call.channels;
-#pragma omp parallel for collapse(2) num_threads(context.threads()) schedule(static)
-  for (int n = 0; n < call.images; ++n)
-    for (int h = 0; h < call.height; ++h)
-      for (int w = 0; w < call.width; ++w) {
-        const Range rows = covering(h, call.kernel, call.stride, call.padding, height);
-        const Range columns = covering(w, call.kernel, call.stride, call.padding, width);
-        for (int first = 0; first < channels; first += kBlock) {
-          const int block = std::min(kBlock, channels - first);
-          Acc<T> sum[kBlock] = {};
-          for (int i = rows.begin; i < rows.end; ++i)
-            for (int j = columns.begin; j < columns.end; ++j) {
-              const int64_t out = ((int64_t{n} * height + i) * width + j) * channels + first;
-              const int r = h + call.padding - i * call.stride, s = w + call.padding - j * call.stride;
-              const int position = r * call.kernel + s;
+  const int64_t all = int64_t{call.images} * call.height;
+  each_row(all, all * call.width * channels * call.kernel, context, [=](int64_t row) {
+    const int n = static_cast<int>(row / call.height), h = static_cast<int>(row % call.height);
+    for (int w = 0; w < call.width; ++w) {
+      const Range rows = covering(h, call.kernel, call.stride, call.padding, height);
+      const Range columns = covering(w, call.kernel, call.stride, call.padding, width);
+      for (int first = 0; first < channels; first += kBlock) {
+        const int block = std::min(kBlock, channels - first);
+        Acc<T> sum[kBlock] = {};
+        for (int i = rows.begin; i < rows.end; ++i)
+          for (int j = columns.begin; j < columns.end; ++j) {
+            const int64_t out = ((int64_t{n} * height + i) * width + j) * channels + first;
+            const int r = h + call.padding - i * call.stride, s = w + call.padding - j * call.stride;
+            const int position = r * call.kernel + s;
 // Loaded in any case: a load under a condition is not vectorised.
 #pragma omp simd
-              for (int c = 0; c < block; ++c) {
-                const Acc<T> dy = load_element(call.dy + out + c);
-                sum[c] += call.winner[out + c] == position ? dy : Acc<T>(0);
-              }
+            for (int c = 0; c < block; ++c) {
+              const Acc<T> dy = load_element(call.dy + out + c);
+              sum[c] += call.winner[out + c] == position ? dy : Acc<T>(0);
             }
-          T* dx = call.dx + ((int64_t{n} * call.height + h) * call.width + w) * channels + first;
+          }
+        T* dx = call.dx + ((int64_t{n} * call.height + h) * call.width + w) * channels + first;
 #pragma omp simd
-          for (int c = 0; c < block; ++c) put_element(dx + c, sum[c], call.accumulate);
-        }
+        for (int c = 0; c < block; ++c) put_element(dx + c, sum[c], call.accumulate);
       }
+    }
+  });
 }
 
 template <class T>
 void run(const AveragePoolForward<T>& call, Context& context) {
   const int channels = call.channels;
-#pragma omp parallel for collapse(2) num_threads(context.threads()) schedule(static)
-  for (int n = 0; n < call.images; ++n)
+  each_row(call.images, int64_t{call.images} * call.pixels * channels, context, [=](int64_t n) {
     for (int first = 0; first < channels; first += kBlock) {
       const int block = std::min(kBlock, channels - first);
       Acc<T> sum[kBlock] = {};
       for (int begin = 0; begin < call.pixels; begin += kRun) {
         Acc<T> run[kBlock] = {};
         for (int p = begin; p < std::min(begin + kRun, call.pixels); ++p) {
-          const T* x = call.x + (int64_t{n} * call.pixels + p) * channels + first;
+          const T* x = call.x + (n * call.pixels + p) * channels + first;
 #pragma omp simd
           for (int c = 0; c < block; ++c) run[c] += load_element(x + c);
         }
 #pragma omp simd
         for (int c = 0; c < block; ++c) sum[c] += run[c];
       }
-      T* y = call.y + int64_t{n} * channels + first;
+      T* y = call.y + n * channels + first;
       const Acc<T> pixels = static_cast<Acc<T>>(call.pixels);
 #pragma omp simd
       for (int c = 0; c < block; ++c) store_element(y + c, sum[c] / pixels);
     }
+  });
 }
 
 template <class T>
 void run(const AveragePoolBackward<T>& call, Context& context) {
   const int channels = call.channels;
-#pragma omp parallel for num_threads(context.threads()) schedule(static)
-  for (int n = 0; n < call.images; ++n)
+  each_row(call.images, int64_t{call.images} * call.pixels * channels, context, [=](int64_t n) {
     for (int p = 0; p < call.pixels; ++p) {
-      const T* dy = call.dy + int64_t{n} * channels;
-      T* dx = call.dx + (int64_t{n} * call.pixels + p) * channels;
+      const T* dy = call.dy + n * channels;
+      T* dx = call.dx + (n * call.pixels + p) * channels;
       const Acc<T> pixels = static_cast<Acc<T>>(call.pixels);
 #pragma omp simd
       for (int c = 0; c < channels; ++c) put_element(dx + c, load_element(dy + c) / pixels, call.accumulate);
     }
+  });
 }
 
 template void run(const MaxPoolForward<float>&, Context&);

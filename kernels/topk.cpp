@@ -104,23 +104,21 @@ void search_row(const float* values, int count, int64_t first, int k, float* max
 
 void run(const TopK& c, Context& context) {
   ENSURE(c.k > 0, "top k: k is {}, ask for at least one", c.k);
-  const int parts = std::min(context.threads(), c.rows);
+  const int threads = context.threads();
   const size_t items = BestOfRow::scratch_size(c.k), blocks = c.count / kBlock + 1;
-  char* scratch = context.scratch_of<char>(parts * (items * sizeof(Item) + 2 * blocks * sizeof(float)));
-  float* all_maxima = reinterpret_cast<float*>(scratch + parts * items * sizeof(Item));
-  each_row(parts, int64_t{c.rows} * c.count, context, [=](int64_t part) {
-    Item* waiting = reinterpret_cast<Item*>(scratch) + part * items;
-    float* maxima = all_maxima + 2 * part * blocks;
-    for (int64_t row = part * c.rows / parts; row < (part + 1) * c.rows / parts; ++row) {
-      float* best = c.best + row * c.k;
-      int64_t* index = c.best_index + row * c.k;
-      if (c.fresh) {
-        std::fill(best, best + c.k, -std::numeric_limits<float>::infinity());
-        std::fill(index, index + c.k, int64_t{-1});
-      }
-      BestOfRow of_row(best, index, c.k, waiting);
-      search_row(c.values + row * c.count, c.count, c.first, c.k, maxima, maxima + blocks, of_row);
+  char* scratch = context.scratch_of<char>(threads * (items * sizeof(Item) + 2 * blocks * sizeof(float)));
+  float* all_maxima = reinterpret_cast<float*>(scratch + threads * items * sizeof(Item));
+  context.share(c.rows, [=](int64_t row, int thread) {
+    Item* waiting = reinterpret_cast<Item*>(scratch) + thread * items;
+    float* maxima = all_maxima + 2 * thread * blocks;
+    float* best = c.best + row * c.k;
+    int64_t* index = c.best_index + row * c.k;
+    if (c.fresh) {
+      std::fill(best, best + c.k, -std::numeric_limits<float>::infinity());
+      std::fill(index, index + c.k, int64_t{-1});
     }
+    BestOfRow of_row(best, index, c.k, waiting);
+    search_row(c.values + row * c.count, c.count, c.first, c.k, maxima, maxima + blocks, of_row);
   });
 }
 

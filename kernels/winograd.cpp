@@ -4,12 +4,9 @@
 #include <cstdint>
 #include <utility>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include "kernels/check.h"
 #include "kernels/gemm_block.h"
+#include "kernels/loops.h"
 #include "kernels/scratch_pieces.h"
 #include "kernels/simd.h"
 
@@ -161,11 +158,11 @@ void transform_products(const Tiles& t, int first, int last, const float* produc
 
 /// G g G^T for all channel pairs, to [position][in][out], in blocks of 16x16 pairs. `flipped`: by input,
 /// where in and out exchange their roles and the weights are turned by half a turn.
-void transform_weights(const float* w, int in, int out, bool flipped, float* u, int64_t stride, int threads) {
-  const int across = out / kBlock, blocks = in / kBlock * across;
-#pragma omp parallel for num_threads(threads)
-  for (int block = 0; block < blocks; ++block) {
-    const int i0 = block / across * kBlock, o0 = block % across * kBlock;
+void transform_weights(const float* w, int in, int out, bool flipped, float* u, int64_t stride,
+                       Context& context) {
+  const int across = out / kBlock;
+  context.share(in / kBlock * across, [=](int64_t block, int) {
+    const int i0 = static_cast<int>(block) / across * kBlock, o0 = static_cast<int>(block) % across * kBlock;
     float g[9][kBlock][kBlock];  // [tap][in][out]
     for (int tap = 0; tap < 9; ++tap) {
       for (int o = 0; o < kBlock; ++o) {
@@ -184,15 +181,7 @@ void transform_weights(const float* w, int in, int out, bool flipped, float* u, 
           store(u + p * stride + int64_t{i0 + i} * out + o0 + o, transformed[p]);
       }
     }
-  }
-}
-
-int this_thread() {
-#ifdef _OPENMP
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
+  });
 }
 
 /// Forward, and by input with `flipped` weights: [images, height, width, in] to the same with `out` channels.
@@ -208,11 +197,10 @@ void convolve(const ConvShape& s, const float* x, int in, const float* w, int ou
   const auto [u_piece, chunks] = scratch_pieces(
       context, {sizeof(float) * kPositions * u_stride, sizeof(float) * per_thread * context.threads()});
   float *const u = reinterpret_cast<float*>(u_piece), *const buffers = reinterpret_cast<float*>(chunks);
-  transform_weights(w, in, out, flipped, u, u_stride, context.threads());
-#pragma omp parallel for num_threads(context.threads()) schedule(dynamic)
-  for (int first = 0; first < tiles.count; first += chunk) {
-    const int last = std::min(first + chunk, tiles.count);
-    float* const patches = buffers + this_thread() * per_thread;
+  transform_weights(w, in, out, flipped, u, u_stride, context);
+  context.share((tiles.count + chunk - 1) / chunk, [&, u = u](int64_t task, int thread) {
+    const int first = static_cast<int>(task) * chunk, last = std::min(first + chunk, tiles.count);
+    float* const patches = buffers + thread * per_thread;
     float* const products = patches + kPositions * x_stride;
     transform_patches<kInput>(tiles, first, last, x, in, patches, x_stride);
     for (int p = 0; p < kPositions; ++p) {
@@ -220,7 +208,7 @@ void convolve(const ConvShape& s, const float* x, int in, const float* w, int ou
                          products + p * y_stride, out, false});
     }
     transform_products(tiles, first, last, products, y_stride, out, y, accumulate);
-  }
+  });
 }
 
 }  // namespace
@@ -260,7 +248,7 @@ void run(const ConvBackwardInput<float>& call, Context& context) {
 void run(const ConvBackwardWeight<float>& call, Context& context) {
   const ConvShape& s = call.shape;
   check(s);
-  const int in = s.channels, out = s.out_channels, threads = context.threads();
+  const int in = s.channels, out = s.out_channels;
   const Tiles tiles(s);
   // Patches of both sides for as many tiles as make 9 MiB: they stay in a usual last-level cache.
   const int chunk = std::max(64, 65536 / (in + out));
@@ -275,33 +263,30 @@ void run(const ConvBackwardWeight<float>& call, Context& context) {
   const int blocks = (out + block - 1) / block;
   for (int begin = 0; begin < tiles.count; begin += chunk) {
     const int count = std::min(chunk, tiles.count - begin);
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (int first = 0; first < count; first += few) {
-      const int last = std::min(first + few, count);
+    context.share((count + few - 1) / few, [&](int64_t task, int) {
+      const int first = static_cast<int>(task) * few, last = std::min(first + few, count);
       transform_patches<kInput>(tiles, begin + first, begin + last, call.x, in, v + int64_t{first} * in,
                                 x_stride);
       transform_patches<transposed(kOutput)>(tiles, begin + first, begin + last, call.dy, out,
                                              z + int64_t{first} * out, dy_stride);
-    }
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (int task = 0; task < kPositions * blocks; ++task) {
-      const int p = task / blocks, o = task % blocks * block;
+    });
+    context.share(kPositions * blocks, [&](int64_t task, int) {
+      const int p = static_cast<int>(task) / blocks, o = static_cast<int>(task) % blocks * block;
       gemm_block<float>({std::min(block, out - o), in, count, z + p * dy_stride + o, 1, out, v + p * x_stride,
                          in, du + p * u_stride + int64_t{o} * in, in, begin > 0});
-    }
+    });
   }
-#pragma omp parallel for num_threads(threads)
-  for (int o = 0; o < out; ++o) {
+  each_row(out, kPositions * int64_t{in} * out, context, [&](int64_t o) {
     for (int c = 0; c < in; c += kWidth) {
       Lanes product[kPositions], dg[9];
-      for (int p = 0; p < kPositions; ++p) product[p] = load(du + p * u_stride + int64_t{o} * in + c);
+      for (int p = 0; p < kPositions; ++p) product[p] = load(du + p * u_stride + o * in + c);
       transform<transposed(kWeight)>(product, dg);
       for (int tap = 0; tap < 9; ++tap) {
-        float* const to = call.dw + (int64_t{o} * 9 + tap) * in + c;
+        float* const to = call.dw + (o * 9 + tap) * in + c;
         store(to, call.accumulate ? load(to) + dg[tap] : dg[tap]);
       }
     }
-  }
+  });
 }
 
 }  // namespace stopgrad::cpu::winograd

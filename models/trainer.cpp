@@ -288,13 +288,10 @@ void Trainer::prune_checkpoints() const {
 namespace {
 /// What of a checkpoint's circumstances is not as it is now; nothing if all is.
 std::string difference(const Metadata& then, const Compute& compute) {
-  const auto device = then.find("stopgrad.device"), threads = then.find("stopgrad.threads"),
-             plans = then.find("stopgrad.library_plans");
+  const auto device = then.find("stopgrad.device"), plans = then.find("stopgrad.library_plans");
   std::string out = plans == then.end() ? "" : compute.pin_library_plans(plans->second);
   if (device != then.end() && device->second != compute.name())
     out = fmt::format("device {} then, {} now", device->second, compute.name());
-  else if (out.empty() && threads != then.end() && threads->second != std::to_string(compute.threads()))
-    out = fmt::format("{} threads then, {} now", threads->second, compute.threads());
   return out.empty() ? out : "bits may differ from a run without a break: " + out;
 }
 }  // namespace

@@ -46,8 +46,8 @@ class Trainer {
   /// none if it is empty. `test` may be null: no kNN.
   Trainer(Model& model, const Dataset& train, const Dataset* test, std::string directory);
 
-  /// Goes on where a checkpoint ended, bit for bit on the same device with as many threads; otherwise returns
-  /// a sentence that says what differs. Throws Error(Exit::checkpoint).
+  /// Goes on where a checkpoint ended, bit for bit on the same device with any number of threads; otherwise
+  /// returns a sentence that says what differs. Throws Error(Exit::checkpoint).
   std::string resume(const std::string& path);
   /// Throws Error(Exit::diverged) when the loss is not finite. On CUDA a step is reported while the next one
   /// is under way; a checkpoint is written when all steps before it are reported, so none holds what a loss

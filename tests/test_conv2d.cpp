@@ -204,12 +204,13 @@ TEST_CASE("Winograd refuses shapes that it cannot compute", "[conv2d]") {
   CHECK(cpu::winograd::suits({64, 8, 8, 64, 64, 3, 1, 1}));
 }
 
-TEMPLATE_TEST_CASE("a convolution gives the same bits again, and allocates no scratch then", "[conv2d]",
-                   float, bf16, double) {
+TEMPLATE_TEST_CASE(
+    "a convolution gives the same bits again and with other threads, and allocates no scratch then",
+    "[conv2d]", float, bf16, double) {
   for (const ConvCase& c : conv_cases()) {
     if (c.real) continue;
     INFO(c.name);
-    cpu::Context context(2), other(2);
+    cpu::Context context(2), other(3);
     Problem<TestType> first = random_problem<TestType>(c.shape), again = first, elsewhere = first;
     first.run(context);
     const size_t grown = context.scratch_bytes();

@@ -1,9 +1,7 @@
 // The program: people with images start here.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <new>
 
 #include "tools/commands/commands.h"
@@ -12,25 +10,14 @@ namespace {
 
 using namespace stopgrad;
 
-/// OpenMP's default spins while it waits, which costs 5 to 10 times the time once another process wants a
-/// core (docs/decisions.md). It reads its settings at start-up, so the program starts itself again with a
-/// short spin.
-void wait_politely(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  setenv("GOMP_SPINCOUNT", "1000", 1);
-  execv("/proc/self/exe", argv);  // if this fails, we merely go on spinning
-}
-
 constexpr const char* kFooter =
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 recipe, 4 data, 5 checkpoint refused, 6 diverged or collapsed,\n"
     "7 out of memory, 8 device fault, 9 cannot write, 130/143 after SIGINT/SIGTERM.\n"
-    "Environment: NO_COLOR, OMP_WAIT_POLICY.";
+    "Environment: NO_COLOR.";
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool computes = argc > 1 && argv[1][0] != '-' && std::string(argv[argc - 1]) != "--help";
-  if (computes) wait_politely(argv);
   CLI::App app("SimSiam (arXiv 2011.10566) on your own images: train, evaluate, see, export.", "simsiam");
   app.require_subcommand(1);
   app.footer(kFooter);
