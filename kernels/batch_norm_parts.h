@@ -26,7 +26,7 @@ struct Strip {
 };
 
 /// A group of fewer elements is not worth cutting for several threads.
-inline constexpr int64_t kThreaded = 16384;
+inline constexpr int64_t kThreaded = 32768;
 
 /// How the groups are cut into parts, the units of work and of summation. Sizes alone decide, never threads,
 /// so any number of threads gives the same bits.
