@@ -47,6 +47,7 @@ std::unique_ptr<Model> load_model(const std::string& path, int64_t threads, cons
   Recipe r = parse_recipe(recipe->second, path);
   r.threads = threads;
   r.device = device;
+  if (r.precision == "bf16" || r.precision == "tf32") r.precision = "float32";
   auto model = std::make_unique<Model>(r, images);
   load_checkpoint(path, model->slab(), false);
   return model;

@@ -43,7 +43,8 @@ class Model {
   std::unique_ptr<ParameterSlab> slab_;
 };
 
-/// The model of a checkpoint that a run wrote, with its recipe and weights, ready for evaluation. Throws
+/// The model of a checkpoint that a run wrote, with its recipe and weights, ready for evaluation: computed in
+/// float32 also after a run in bf16, as whoever reads the exported weights does. Throws
 /// Error(Exit::checkpoint).
 std::unique_ptr<Model> load_model(const std::string& path, int64_t threads = 0,
                                   const std::string& device = "cpu");

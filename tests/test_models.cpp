@@ -288,7 +288,7 @@ TEST_CASE("an automatic precision is decided once and written down", "[recipe]")
   Trainer trainer(model, small_set(), nullptr, folder.path);
   trainer.run({});
   CHECK(read_recipe(folder.path / "recipe.toml").precision == expected);
-  CHECK(load_model(latest_checkpoint(folder.path), 1, "cpu")->activations() == model.activations());
+  CHECK(load_model(latest_checkpoint(folder.path), 1, "cpu")->activations() == DType::f32);
 }
 
 TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {
