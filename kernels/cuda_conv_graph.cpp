@@ -152,8 +152,8 @@ void ConvGraph::offer(cudnnBackendHeurMode_t rank, bool tensor_cores, std::vecto
   }
 }
 
-bool ConvGraph::launch(const ConvEngine& engine, const void* x, const void* w, const void* y,
-                       void* workspace) const {
+bool ConvGraph::launch(const ConvEngine& engine, cudnnHandle_t handle, const void* x, const void* w,
+                       const void* y, void* workspace) const {
   const auto at = [](const void* pointer) { return const_cast<void*>(pointer); };
   const Descriptor pointers =
       Descriptor(dnn_, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
@@ -161,7 +161,7 @@ bool ConvGraph::launch(const ConvEngine& engine, const void* x, const void* w, c
           .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, std::vector<void*>{at(x), at(w), at(y)})
           .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, workspace)
           .finalized(what_);
-  const cudnnStatus_t status = dnn_.cudnnBackendExecute(target_.handle, engine.plan.get(), pointers.get());
+  const cudnnStatus_t status = dnn_.cudnnBackendExecute(handle, engine.plan.get(), pointers.get());
   if (is_unsupported(status)) return false;
   dnn_.check(status, "cudnnBackendExecute", what_);
   return true;

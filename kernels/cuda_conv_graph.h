@@ -38,8 +38,10 @@ class ConvGraph {
   /// cuDNN's two ranks, the better ones of each, else what it falls back to; never empty.
   std::vector<ConvEngine> offered(bool tensor_cores) const;
 
-  /// Starts an engine's plan on the handle's stream; false where cuDNN finds only now that it cannot.
-  bool launch(const ConvEngine& engine, const void* x, const void* w, const void* y, void* workspace) const;
+  /// Starts an engine's plan on the stream of the handle, which Libraries::cudnn() is asked for at each
+  /// launch; false where cuDNN finds only now that it cannot.
+  bool launch(const ConvEngine& engine, cudnnHandle_t handle, const void* x, const void* w, const void* y,
+              void* workspace) const;
 
   static constexpr int64_t kAlignment = 16;  // bytes
 

@@ -66,13 +66,14 @@ void ConvPlan::run(const void* a, const void* b, void* workspace, void* out) {
 }
 
 bool ConvPlan::launch(const ConvEngine& engine, const void* a, const void* b, void* workspace, void* out) {
+  const cudnnHandle_t handle = libraries_.cudnn();
   switch (direction_) {
     case ConvDirection::forward:
-      return graph_->launch(engine, a, b, out, workspace);
+      return graph_->launch(engine, handle, a, b, out, workspace);
     case ConvDirection::backward_input:
-      return graph_->launch(engine, out, b, a, workspace);
+      return graph_->launch(engine, handle, out, b, a, workspace);
     default:
-      return graph_->launch(engine, a, out, b, workspace);
+      return graph_->launch(engine, handle, a, out, b, workspace);
   }
 }
 
