@@ -45,7 +45,7 @@ struct Cut {
     // Large enough that joining the parts is cheap; at most 256, more than there are threads. A power of two
     // of rows, so that the mean of whole numbers over one is exact.
     int64_t wanted = std::max({int64_t{16384}, int64_t{32} * lanes, size / 256});
-    if (size >= kThreaded) wanted = std::min(wanted, size / 8);  // equal work for a few threads
+    if (size >= kThreaded) wanted = std::min(wanted, std::max(size / 8, int64_t{32} * lanes));
     for (part = int64_t{4} * lanes; part < wanted;) part *= 2;
     parts = static_cast<int>((size + part - 1) / part);
   }
