@@ -1,6 +1,9 @@
 // The stem with channels of zeros: the same net, whose weights on disk and gradients know three channels.
 #include <catch2/catch.hpp>
 
+#include <memory>
+
+#include "engine/checkpoint.h"
 #include "engine/ops.h"
 #include "engine/safetensors.h"
 #include "kernels/cuda_context.h"
