@@ -31,6 +31,14 @@ int Model::stored_channels() const {
   return pad ? std::max(images_.channels, 8) : images_.channels;
 }
 
+Recipe recipe_of(const std::string& checkpoint) {
+  const SafetensorsHeader header = read_header(checkpoint);
+  const auto recipe = header.metadata.find("stopgrad.recipe");
+  if (recipe == header.metadata.end())
+    fail(Exit::checkpoint, "{} holds no recipe; it is not a checkpoint of a run", checkpoint);
+  return parse_recipe(recipe->second, checkpoint);
+}
+
 std::unique_ptr<Model> load_model(const std::string& path, int64_t threads, const std::string& device) {
   const SafetensorsHeader header = read_header(path);
   const auto recipe = header.metadata.find("stopgrad.recipe"),

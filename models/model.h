@@ -43,6 +43,9 @@ class Model {
   std::unique_ptr<ParameterSlab> slab_;
 };
 
+/// The recipe in a checkpoint of a run. Throws Error(Exit::checkpoint).
+Recipe recipe_of(const std::string& checkpoint);
+
 /// The model of a checkpoint that a run wrote, with its recipe and weights, ready for evaluation: computed in
 /// float32 also after a run in bf16, as whoever reads the exported weights does. Throws
 /// Error(Exit::checkpoint).

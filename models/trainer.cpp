@@ -298,10 +298,7 @@ std::string difference(const Metadata& then, const Compute& compute) {
 
 std::string Trainer::resume(const std::string& path) {
   const SafetensorsHeader header = read_header(path);
-  const auto recipe = header.metadata.find("stopgrad.recipe");
-  if (recipe == header.metadata.end())
-    fail(Exit::checkpoint, "{} holds no recipe; it is not a checkpoint of a run", path);
-  if (identity(parse_recipe(recipe->second, path)) != identity(model_.recipe()))
+  if (identity(recipe_of(path)) != identity(model_.recipe()))
     fail(Exit::checkpoint, "{} was made by another recipe; resume with the recipe.toml beside it", path);
   const int64_t images = number(header.metadata, path, "stopgrad.images");
   if (images != train_.count)

@@ -39,12 +39,14 @@ int exit_code_of(RunEnd end) {
 }
 
 int run_train(const TrainOptions& o) {
-  const Recipe recipe = o.recipe.load();
+  Recipe recipe = o.recipe.load();
+  const std::string from = resume_path(o);
+  if (!from.empty() && recipe.precision == "auto")  // a run goes on as it began, on whatever device
+    recipe.precision = recipe_of(from).precision;
   const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
   Model model(recipe, {train.height, train.width, train.channels});
   if (recipe.precision == "bf16" && model.device().is_cpu()) cpu::require_fast_bf16();
   Trainer trainer(model, train, &test, o.out);
-  const std::string from = resume_path(o);
   std::string difference;
   if (!from.empty()) difference = trainer.resume(from);
   else if (!latest_checkpoint(o.out).empty())
