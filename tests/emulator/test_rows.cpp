@@ -9,6 +9,7 @@ using namespace stopgrad::cuda::rows;
 namespace {
 
 __global__ void two_largest(const float* x, float* out) {
+  await_previous_kernel();
   float first[1] = {x[threadIdx.x]}, second[1] = {x[kThreads + threadIdx.x]};
   largest<true>(first);
   largest<true>(second);
@@ -17,6 +18,7 @@ __global__ void two_largest(const float* x, float* out) {
 }
 
 __global__ void two_sums(const float* x, float* out) {
+  await_previous_kernel();
   float first[1] = {x[threadIdx.x]}, second[1] = {x[kThreads + threadIdx.x]};
   sum<true>(first);
   sum<true>(second);
