@@ -7,6 +7,9 @@ namespace stopgrad::bench {
 struct Ceilings {
   double copy;                     // bytes read and written per second
   double matmul_f32, matmul_bf16;  // operations per second; bf16 0 where it is not fast
+
+  /// What bounds a product: where bf16 is not fast it is computed in float32.
+  double matmul(bool bf16) const { return bf16 && matmul_bf16 > 0 ? matmul_bf16 : matmul_f32; }
 };
 /// The best of several samples: a ceiling is what was reached once.
 Ceilings measure_ceilings(const Device& device);

@@ -36,8 +36,7 @@ Outcome run_one(const Entry& entry, const Device& device, const char* device_nam
   }
   Result r{entry.name(device_name), entry.type, entry.limit, subject->work(), ceilings.copy, ours.worst(),
            subject->copies(),       baseline,   {}};
-  if (entry.limit == Limit::matmul)
-    r.ceiling = entry.type == "bf16" ? ceilings.matmul_bf16 : ceilings.matmul_f32;
+  if (entry.limit == Limit::matmul) r.ceiling = ceilings.matmul(entry.type == "bf16");
   r.measured = measure(*subject, device, patience, with_baseline);
   return {r, ""};
 }

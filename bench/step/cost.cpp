@@ -68,8 +68,7 @@ double Rates::floor(const std::vector<Cost>& calls) const {
 
 Rates measure_rates(const Device& device, DType activations) {
   const Ceilings ceilings = measure_ceilings(device);
-  const bool fast_bf16 = activations == DType::bf16 && ceilings.matmul_bf16 > 0;
-  return {fast_bf16 ? ceilings.matmul_bf16 : ceilings.matmul_f32, ceilings.copy};
+  return {ceilings.matmul(activations == DType::bf16), ceilings.copy};
 }
 
 }  // namespace stopgrad::bench
