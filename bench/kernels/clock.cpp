@@ -1,5 +1,9 @@
 #include "bench/kernels/clock.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include <chrono>
 #include <fstream>
 
@@ -38,6 +42,12 @@ double time_all(const Device& device, int count, const std::function<void(int)>&
   const auto start = Steady::now();
   for (int i = 0; i < count; ++i) launch(i);
   return since(start);
+}
+
+void end_library_threads() {
+#ifdef _OPENMP
+  omp_pause_resource_all(omp_pause_soft);
+#endif
 }
 
 /// From Linux; libraries' guesses count the caches of cores that a virtual machine does not have.
