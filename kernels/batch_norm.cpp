@@ -16,7 +16,7 @@ enum { kSum, kSquare, kShift, kSumVectors, kPartMean = kSum, kPartM2 = kSquare }
 template <class T>
 void add_moments(const Strip& strip, const T* x, const Acc<T>* shift, Acc<T>* sum, Acc<T>* square) {
   using A = Acc<T>;
-  for_each_block<T>(strip, [&](const auto& block) {
+  for_each_block<T, false>(strip, [&](const auto& block) {
     Vector<A> s[block.vectors], q[block.vectors], from[block.vectors];
     for (int v = 0; v < block.vectors; ++v) {
       const int lane = block.lane + v * kLanes<A>;
@@ -57,10 +57,10 @@ void part_moments(const Vectors<Acc<T>>& parts, int g, int p, const T* x) {
   A *sum = parts.at(owner, kSum), *square = parts.at(owner, kSquare), *shift = parts.at(owner, kShift);
   for (int c = 0; c < cut.channels; ++c) shift[c] = load_element(x + strip.begin + c);
   shifted_sums(parts, owner, head, x);
-  const A head_rows = static_cast<A>((head.end - head.begin) / cut.channels);
+  const A head_rows = static_cast<A>((head.end - head.begin) / cut.row);
   for (int c = 0; c < cut.channels; ++c) shift[c] += sum[c] / head_rows;
   shifted_sums(parts, owner, strip, x);
-  const A rows = static_cast<A>((strip.end - strip.begin) / cut.channels);
+  const A rows = static_cast<A>((strip.end - strip.begin) / cut.row);
   A *mean = parts.at(owner, kPartMean), *m2 = parts.at(owner, kPartM2);
 #pragma omp simd
   for (int c = 0; c < cut.channels; ++c) {
@@ -117,7 +117,7 @@ void apply_strip(const Strip& strip, const Vectors<Acc<T>>& maps, int g, const T
                  HasResidual, HasRelu, Stream) {
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
-  for_each_block<T>(strip, [&](const auto& block) {
+  for_each_block<T, Stream::value>(strip, [&](const auto& block) {
     Vector<A> mean[block.vectors], scale[block.vectors], beta[block.vectors];
     for (int v = 0; v < block.vectors; ++v) {
       const int lane = block.lane + v * kLanes<A>;
@@ -139,7 +139,7 @@ void apply_strip(const Strip& strip, const Vectors<Acc<T>>& maps, int g, const T
 
 /// y = relu((x - mean) * scale + beta + residual)
 template <class T>
-void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu, T* y, Context& context) {
+void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu, T* y, Context* context) {
   const bool past = streams(maps.cut, y, 2);
   for_each_part(maps.cut, context, true, [&](int g, int p) {
     with(residual, [&](auto has_residual) {
@@ -152,16 +152,11 @@ void apply(const Vectors<Acc<T>>& maps, const T* x, const T* residual, bool relu
   });
 }
 
-}  // namespace
-
 template <class T>
-void run(const BatchNormForward<T>& call, Context& context) {
+void forward(const BatchNormForward<T>& call, const Cut& cut, Acc<T>* scratch, Context* context) {
   using A = Acc<T>;
-  const Cut cut(call.groups, call.rows, call.channels);
-  const int owners = cut.groups * cut.parts;
-  A* scratch =
-      context.scratch_of<A>((owners * kSumVectors + cut.groups * kForwardVectors) * Vectors<A>::stride(cut));
-  const Vectors<A> parts{scratch, cut, kSumVectors}, maps{parts.at(owners, 0), cut, kForwardVectors};
+  const Vectors<A> parts{scratch, cut, kSumVectors};
+  const Vectors<A> maps{parts.at(cut.groups * cut.parts, 0), cut, kForwardVectors};
   for_each_part(cut, context, false, [&](int g, int p) { part_moments(parts, g, p, call.x); });
   for (int g = 0; g < cut.groups; ++g) {
     join_moments(parts, g);
@@ -169,6 +164,43 @@ void run(const BatchNormForward<T>& call, Context& context) {
     set_map<A>(maps, g, call.mean + g * cut.channels, call.rstd + g * cut.channels, call.gamma, call.beta);
   }
   apply(maps, call.x, call.residual, call.relu, call.y, context);
+}
+
+/// The columns [first, first + width) of one group.
+template <class T>
+BatchNormForward<T> columns_of(BatchNormForward<T> call, int g, int first, int width) {
+  const int64_t to_group = int64_t{g} * call.channels + first;
+  const int64_t at = int64_t{g} * call.rows * call.channels + first;
+  call.x += at, call.y += at;
+  call.mean += to_group, call.rstd += to_group;
+  if (call.residual) call.residual += at;
+  for (auto* vector : {&call.gamma, &call.beta})
+    if (*vector) *vector += first;
+  for (auto* vector : {&call.running_mean, &call.running_var})
+    if (*vector) *vector += first;
+  call.groups = 1;
+  call.channels = width;
+  return call;
+}
+
+}  // namespace
+
+template <class T>
+void run(const BatchNormForward<T>& call, Context& context) {
+  using A = Acc<T>;
+  const Cut cut(call.groups, call.rows, call.channels);
+  const auto vectors = [](int groups, int parts) { return groups * (parts * kSumVectors + kForwardVectors); };
+  const int width = columns_of_task<T>(call.rows, call.channels, 1);
+  if (width == 0) {
+    A* const scratch = context.scratch_of<A>(vectors(cut.groups, cut.parts) * Vectors<A>::stride(cut));
+    return forward(call, cut, scratch, &context);
+  }
+  const auto columns = [&](int g, int first, int count, A* scratch) {
+    const Cut whole = Cut::columns(call.rows, count, call.channels);
+    forward(columns_of(call, g, first, count), whole, scratch, nullptr);
+  };
+  const int parts = Cut::columns(call.rows, width, call.channels).parts;
+  for_each_columns<A>(call.groups, call.channels, width, vectors(1, parts), context, columns);
 }
 
 template <class T>
@@ -180,7 +212,7 @@ void run(const BatchNormInference<T>& call, Context& context) {
   A* rstd = maps.at(1, 0);
   for (int c = 0; c < call.channels; ++c) rstd[c] = 1 / std::sqrt(call.running_var[c] + call.eps);
   set_map<A>(maps, 0, call.running_mean, rstd, call.gamma, call.beta);
-  apply(maps, call.x, call.residual, call.relu, call.y, context);
+  apply(maps, call.x, call.residual, call.relu, call.y, &context);
 }
 
 template void run(const BatchNormForward<float>&, Context&);

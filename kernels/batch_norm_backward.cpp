@@ -44,7 +44,7 @@ void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vector
               Acc<T>* sum, Acc<T>* dot) {
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
-  for_each_block<T>(strip, [&](const auto& block) {
+  for_each_block<T, false>(strip, [&](const auto& block) {
     constexpr int n = std::decay_t<decltype(block)>::vectors;
     Vector<A> mean[n], scale[n], beta[n], s[n], d[n];
     for (int v = 0; v < n; ++v) {
@@ -136,7 +136,7 @@ void put_dx(const BatchNormBackward<T>& call, const T* dy, const Strip& strip, c
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
   const A *grad_means = maps.at(g, kGradMean), *slopes = maps.at(g, kSlope);
-  for_each_block<T>(strip, [&](const auto& block) {
+  for_each_block<T, stream>(strip, [&](const auto& block) {
     constexpr int n = std::decay_t<decltype(block)>::vectors;
     Vector<A> mean[n], scale[n], beta[n], grad_mean[n], slope[n];
     for (int v = 0; v < n; ++v) {
@@ -155,18 +155,11 @@ void put_dx(const BatchNormBackward<T>& call, const T* dy, const Strip& strip, c
   if (stream) fence_streams();
 }
 
-}  // namespace
-
 template <class T>
-void run(const BatchNormBackward<T>& call, Context& context) {
+void backward(const BatchNormBackward<T>& call, const Cut& cut, Acc<T>* scratch, Context* context) {
   using A = Acc<T>;
-  ENSURE(!call.dx || call.dx != call.dresidual,
-         "batch norm: dx and dresidual are the same memory; x cannot be its own residual, add it outside");
-  const Cut cut(call.groups, call.rows, call.channels);
-  const int owners = cut.groups * cut.parts;
-  A* scratch =
-      context.scratch_of<A>((owners * kSumVectors + cut.groups * kBackwardVectors) * Vectors<A>::stride(cut));
-  const Vectors<A> parts{scratch, cut, kSumVectors}, maps{parts.at(owners, 0), cut, kBackwardVectors};
+  const Vectors<A> parts{scratch, cut, kSumVectors};
+  const Vectors<A> maps{parts.at(cut.groups * cut.parts, 0), cut, kBackwardVectors};
   for (int g = 0; g < cut.groups; ++g)
     set_map<A>(maps, g, call.mean + g * cut.channels, call.rstd + g * cut.channels, call.gamma, call.beta);
   const Mask mask = !call.relu ? Mask::none : call.has_residual ? Mask::from_y : Mask::from_x;
@@ -188,6 +181,51 @@ void run(const BatchNormBackward<T>& call, Context& context) {
       else put_dx<m(), Write::value, false>(call, dy, strip, maps, g);
     });
   });
+}
+
+/// The columns [first, first + width) of one group; its sums come on top of those of the groups before.
+template <class T>
+BatchNormBackward<T> columns_of(BatchNormBackward<T> call, int g, int first, int width) {
+  const int64_t to_group = int64_t{g} * call.channels + first;
+  const int64_t at = int64_t{g} * call.rows * call.channels + first;
+  call.x += at, call.dy += at;
+  call.mean += to_group, call.rstd += to_group;
+  if (call.y) call.y += at;
+  for (T** matrix : {&call.dx, &call.dresidual})
+    if (*matrix) *matrix += at;
+  for (auto* vector : {&call.gamma, &call.beta})
+    if (*vector) *vector += first;
+  for (auto* vector : {&call.dgamma, &call.dbeta})
+    if (*vector) *vector += first;
+  call.accumulate_dgamma |= g > 0;
+  call.accumulate_dbeta |= g > 0;
+  call.groups = 1;
+  call.channels = width;
+  return call;
+}
+
+}  // namespace
+
+template <class T>
+void run(const BatchNormBackward<T>& call, Context& context) {
+  using A = Acc<T>;
+  ENSURE(!call.dx || call.dx != call.dresidual,
+         "batch norm: dx and dresidual are the same memory; x cannot be its own residual, add it outside");
+  const Cut cut(call.groups, call.rows, call.channels);
+  const auto vectors = [](int groups, int parts) {
+    return groups * (parts * kSumVectors + kBackwardVectors);
+  };
+  const int width = columns_of_task<T>(call.rows, call.channels, 2);
+  if (width == 0) {
+    A* const scratch = context.scratch_of<A>(vectors(cut.groups, cut.parts) * Vectors<A>::stride(cut));
+    return backward(call, cut, scratch, &context);
+  }
+  const auto columns = [&](int g, int first, int count, A* scratch) {
+    const Cut whole = Cut::columns(call.rows, count, call.channels);
+    backward(columns_of(call, g, first, count), whole, scratch, nullptr);
+  };
+  const int parts = Cut::columns(call.rows, width, call.channels).parts;
+  for_each_columns<A>(call.groups, call.channels, width, vectors(1, parts), context, columns);
 }
 
 template void run(const BatchNormBackward<float>&, Context&);

@@ -12,32 +12,37 @@
 
 namespace stopgrad::cpu::norm {
 
-/// A run of whole rows, walked as rows of `lanes` elements: several rows side by side where channels are few.
+/// A run of rows, walked as rows of `lanes` elements: several rows side by side where channels are few, some
+/// columns of each where they are many.
 struct Strip {
   int64_t begin, end;  // elements of the matrix
   int64_t next;        // where the walk goes on after it
   int lanes;           // a multiple of the channels
+  int64_t stride;      // elements from a walked row to the next: `lanes`, but for columns
 
   /// Its first sixteenth, rounded up to a row of lanes.
   Strip head() const {
-    const int64_t walked = (end - begin + 16 * int64_t{lanes} - 1) / (16 * int64_t{lanes});
-    return {begin, std::min(end, begin + walked * lanes), begin, lanes};
+    const int64_t walked = (end - begin + 16 * stride - 1) / (16 * stride);
+    return {begin, std::min(end, begin + walked * stride), begin, lanes, stride};
   }
 };
 
 /// A group of fewer elements is not worth cutting for several threads.
 inline constexpr int64_t kThreaded = 32768;
+/// Rows of a part that is some columns.
+inline constexpr int kRowsOfColumns = 32;
 
 /// How the groups are cut into parts, the units of work and of summation. Sizes alone decide, never threads,
 /// so any number of threads gives the same bits.
 struct Cut {
   int groups, channels, lanes;
+  int64_t row;   // elements from a row of the matrix to the next: `channels`, but for columns
   int64_t size;  // elements of a group
   int64_t part;  // elements of a part
   int parts;     // of a group
 
   Cut(int groups, int rows, int channels)
-      : groups(groups), channels(channels), lanes(channels), size(int64_t{rows} * channels) {
+      : groups(groups), channels(channels), lanes(channels), row(channels), size(int64_t{rows} * channels) {
     ENSURE(groups > 0 && rows > 0 && channels > 0,
            "batch norm: {} groups of [{}, {}], every size must be positive", groups, rows, channels);
     if (channels < 64)
@@ -49,23 +54,67 @@ struct Cut {
     for (part = int64_t{4} * lanes; part < wanted;) part *= 2;
     parts = static_cast<int>((size + part - 1) / part);
   }
+  /// Some columns of one group; short parts, as sums over many rows in one row of lanes would be rounded
+  /// often.
+  static Cut columns(int rows, int width, int64_t row) {
+    Cut cut(1, rows, width);
+    cut.lanes = width;
+    cut.row = row;
+    cut.size = rows * row;
+    cut.part = kRowsOfColumns * row;
+    cut.parts = (rows + kRowsOfColumns - 1) / kRowsOfColumns;
+    return cut;
+  }
   int64_t begin(int p) const { return std::min(size, p * part); }
-  int64_t rows(int p, int end) const { return (begin(end) - begin(p)) / channels; }  // of parts [p, end)
+  int64_t rows(int p, int end) const { return (begin(end) - begin(p)) / row; }  // of parts [p, end)
   Strip strip(int g, int p, bool backwards = false) const {
     const int64_t first = g * size + begin(p), last = g * size + begin(p + 1);
-    return {first, last, backwards ? std::max<int64_t>(0, first - part) : last, lanes};
+    const int64_t next = backwards ? std::max<int64_t>(0, first - part) : last;
+    return {first, last, next, lanes, row * (lanes / channels)};
   }
 };
 
-/// Calls f(group, part) for all parts. Each thread begins with a run of them; `backwards` from its end, so
-/// that a second pass starts on what the first one left in the cache.
+/// Calls f(group, part) for all parts, on this thread without a context. Each thread begins with a run of
+/// them; `backwards` from its end, so that a second pass starts on what the first one left in the cache.
 template <class F>
-void for_each_part(const Cut& cut, Context& context, bool backwards, F f) {
+void for_each_part(const Cut& cut, Context* context, bool backwards, F f) {
   const auto part = [&](int64_t i, int) {
     f(static_cast<int>(i / cut.parts), static_cast<int>(i % cut.parts));
   };
-  context.share(int64_t{cut.groups} * cut.parts, part, backwards);
+  const int64_t parts = int64_t{cut.groups} * cut.parts;
+  if (context) return context->share(parts, part, backwards);
+  for (int64_t i = 0; i < parts; ++i) part(i, 0);
 }
+
+/// Columns of a task, where few rows are cut into columns instead: a task then does both passes over all
+/// rows, finds in the second cache what the first read of `tensors`, and waits for nobody. 0: rows are cut.
+/// Not with more rows: at a distance of a power of two they would push each other out of the caches.
+template <class T>
+int columns_of_task(int rows, int channels, int tensors) {
+  constexpr int64_t cache = 64 << 10, least = 64, most_rows = 64;
+  const int64_t column = int64_t{rows} * tensors * static_cast<int64_t>(sizeof(T));
+  if (int64_t{rows} * channels < kThreaded / 2 || channels < 2 * least || rows > most_rows) return 0;
+  int64_t width = least;
+  while (width * 16 <= channels && column * width * 2 <= cache) width *= 2;
+  return static_cast<int>(width);
+}
+
+/// f(group, first column, columns, scratch) for all columns, `width` at a time, each group after the one
+/// before; `scratch` has `vectors` of `width` for the thread.
+template <class A, class F>
+void for_each_columns(int groups, int channels, int width, int vectors, Context& context, F f) {
+  const int64_t stride = int64_t{vectors} * (width + 31);
+  A* const scratch = context.scratch_of<A>(stride * context.threads());
+  const auto columns = [&](int64_t i, int thread) {
+    const int first = static_cast<int>(i) * width;
+    for (int g = 0; g < groups; ++g)
+      f(g, first, std::min(width, channels - first), scratch + thread * stride);
+  };
+  context.share((channels + width - 1) / width, columns);
+}
+
+/// Registers side by side in a block: what a pass keeps of their columns fits into those of the target.
+inline constexpr int kWide = kVectorRegisters == 32 ? 4 : 2;
 
 /// Some registers of lanes, side by side, of rows one below the other.
 template <int VECTORS, bool WHOLE>
@@ -107,35 +156,37 @@ struct Block {
   }
 };
 
-/// f(block) over the rows [begin, end) of `lanes`, of which the first `width` lanes are there.
+/// f(block) over the rows [begin, end), `stride` apart, of which the first `width` lanes are there.
 template <class A, class F>
-void for_each_block_of_rows(int64_t begin, int64_t end, int lanes, int width, int64_t later, F f) {
-  constexpr int wide = kVectorRegisters == 32 ? 4 : 2, one = kLanes<A>;
-  const int64_t rows = (end - begin + lanes - 1) / lanes;
-  const bool in_order = lanes <= wide * one;
+void for_each_block_of_rows(int64_t begin, int64_t end, int64_t stride, int width, int64_t later, F f) {
+  constexpr int wide = kWide, one = kLanes<A>;
+  const int64_t rows = (end - begin + stride - 1) / stride;
+  const bool in_order = width <= wide * one || width < stride;
   int lane = 0;
   for (; lane + wide * one <= width; lane += wide * one)
-    f(Block<wide, true>{begin + lane, end, lanes, later + lane * rows, in_order, lane, one});
+    f(Block<wide, true>{begin + lane, end, stride, later + lane * rows, in_order, lane, one});
   for (; lane + one <= width; lane += one)
-    f(Block<1, true>{begin + lane, end, lanes, later + lane * rows, in_order, lane, one});
+    f(Block<1, true>{begin + lane, end, stride, later + lane * rows, in_order, lane, one});
   if (lane < width)
-    f(Block<1, false>{begin + lane, end, lanes, later + lane * rows, in_order, lane, width - lane});
+    f(Block<1, false>{begin + lane, end, stride, later + lane * rows, in_order, lane, width - lane});
 }
 
 /// f(block) over a strip: every lane sees its rows in order. Only the last row can be shorter.
-template <class T, class F>
+template <class T, bool stream, class F>
 void for_each_block(const Strip& strip, F f) {
-  const int64_t lanes = strip.lanes;
-  const int64_t some =
-      std::clamp<int64_t>(16384 / sizeof(T) / lanes, 4, 64) * lanes;  // stay in the first cache
-  const int64_t whole = strip.end - (strip.end - strip.begin) % lanes;
+  // As many rows as stay in the first cache. Stores past the caches want runs of 128 bytes and more.
+  constexpr bool by_rows = stream && kWide * kLanes<Acc<T>> * sizeof(T) < 128;
+  constexpr int64_t elements = (kWide == 4 ? 16384 : 4096) / sizeof(T);
+  const int64_t rows = by_rows ? 1 : std::clamp<int64_t>(elements / strip.lanes, 4, 64);
+  const int64_t stride = strip.stride, some = rows * stride;
+  const int64_t whole = strip.end - (strip.end - strip.begin) % stride;
   for (int64_t at = strip.begin; at < whole; at += some) {
     const int64_t end = std::min(at + some, whole), later = end < strip.end ? end : strip.next;
-    for_each_block_of_rows<Acc<T>>(at, end, strip.lanes, strip.lanes, later, f);
+    for_each_block_of_rows<Acc<T>>(at, end, stride, strip.lanes, later, f);
   }
   if (whole < strip.end) {
     const int width = static_cast<int>(strip.end - whole);
-    for_each_block_of_rows<Acc<T>>(whole, strip.end, strip.lanes, width, strip.next, f);
+    for_each_block_of_rows<Acc<T>>(whole, strip.end, stride, width, strip.next, f);
   }
 }
 
@@ -153,7 +204,7 @@ struct Vectors {
   const Cut& cut;
   int count;
 
-  static int64_t stride(const Cut& cut) { return (cut.lanes + 15) / 16 * 16; }
+  static int64_t stride(const Cut& cut) { return (cut.lanes + 15) / 16 * 16 + 16; }
   A* at(int owner, int which) const { return memory + (int64_t{owner} * count + which) * stride(cut); }
 
   /// Repeats the numbers of the channels over all lanes.
@@ -170,13 +221,13 @@ struct Vectors {
 };
 
 /// Whether stores to y go past the caches: what a pass touches, `tensors` of them, is more than a last cache
-/// of 32 MiB holds, so that they would first be read and then push out what is wanted again. Sizes and
-/// alignment decide.
+/// of 32 MiB keeps beside the rest, so that they would first be read and then push out what is wanted again.
+/// Sizes and alignment decide.
 template <class T>
 bool streams(const Cut& cut, const T* y, int tensors) {
-  constexpr int64_t cache = int64_t{32} << 20, lanes = kLanes<Acc<T>>;
+  constexpr int64_t cache = int64_t{24} << 20, lanes = kLanes<Acc<T>>;
   return tensors * static_cast<int64_t>(sizeof(T)) * cut.groups * cut.size >= cache &&
-         cut.lanes % lanes == 0 && cut.size % lanes == 0 &&
+         cut.row == cut.channels && cut.lanes % lanes == 0 && cut.size % lanes == 0 &&
          reinterpret_cast<uintptr_t>(y) % kVectorBytes == 0;
 }
 
