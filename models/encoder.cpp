@@ -8,7 +8,8 @@ Encoder::Encoder(const EncoderConfig& c) {
   else resnet_ = std::make_unique<ResNet>(c.resnet);
   std::vector<int> widths = {feature_size()};
   widths.insert(widths.end(), c.projector.begin(), c.projector.end());
-  projector_ = std::make_unique<MlpHead>(MlpConfig{widths, c.hidden_norm, c.output_norm, c.output_affine});
+  projector_ = std::make_unique<MlpHead>(
+      MlpConfig{widths, c.hidden_norm, c.output_norm, c.output_affine, c.output_scale});
 }
 
 Var Encoder::features(Pass& pass, const Var& x) {

@@ -14,6 +14,7 @@ struct EncoderConfig {
   ResNetConfig resnet;
   std::vector<int> projector = {2048, 2048};  // hidden ..., out
   bool hidden_norm = true, output_norm = true, output_affine = true;
+  double output_scale = 0;  // see MlpConfig
 };
 
 class Encoder {

@@ -10,6 +10,10 @@ MlpHead::MlpHead(const MlpConfig& config) : config_(config) {
     const int out = config.widths[i + 1];
     linears_.push_back(std::make_unique<Linear>(config.widths[i], out, !norm));
     norms_.push_back(norm ? std::make_unique<BatchNorm>(out, !last || config.output_affine) : nullptr);
+    if (last && norm && config.output_scale > 0) {
+      norms_[i]->gamma.init = {Init::constant, config.output_scale};
+      norms_[i]->gamma.trainable = false;
+    }
   }
 }
 

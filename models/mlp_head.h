@@ -8,12 +8,13 @@
 
 namespace stopgrad {
 
-/// The four switches are the columns of the paper's Table 3.
+/// The switches are the columns of the paper's Table 3.
 struct MlpConfig {
   std::vector<int> widths;  // in, hidden ..., out
   bool hidden_norm = true;
   bool output_norm = false;
   bool output_affine = true;  // of the output's batch norm
+  double output_scale = 0;    // of that norm, kept while its shift is trained; 0: trained from 1
 };
 
 /// Layers before a batch norm have no bias: the norm would cancel it. Numbered as in the released code, a

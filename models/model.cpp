@@ -17,7 +17,8 @@ Model::Model(const Recipe& recipe, ImageSize images)
       step_(device(), device().is_cpu() ? size_t{16} << 20 : 0) {
   check_recipe(recipe);
   if (recipe_.precision == "auto")  // decided once: checkpoints and recipe.toml hold what it became
-    recipe_.precision = device().is_cpu() && cpu::bf16_is_fast_here() ? "bf16" : "float32";
+    recipe_.precision =
+        device().is_cpu() && cpu::bf16_is_fast_here() && !needs_float32(recipe_) ? "bf16" : "float32";
   SimSiamConfig config = simsiam_config(recipe, images.height, images.width, images.channels);
   if (recipe.form == "auto") config.form = compute_.prefers_batched() ? ViewForm::batched : ViewForm::branch;
   method_ = std::make_unique<SimSiam>(config);

@@ -27,6 +27,7 @@ struct Recipe {
   // [projector]
   std::vector<int64_t> projector = {256, 256, 256};
   bool projector_hidden_norm = true, projector_output_norm = true, projector_output_affine = true;
+  double projector_output_scale = 0;
   // [predictor]
   std::string predictor = "learned";
   int64_t predictor_hidden = 64;
@@ -72,5 +73,8 @@ void check_recipe(const Recipe& recipe);
 /// The method a recipe describes, for images of the given size.
 SimSiamConfig simsiam_config(const Recipe& recipe, int height, int width, int channels);
 DType activation_type(const Recipe& recipe);
+/// Where a kept scale makes z small, what a shorter type rounds off gradients moves the shift
+/// (docs/decisions.md).
+bool needs_float32(const Recipe& recipe);
 
 }  // namespace stopgrad

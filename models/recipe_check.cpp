@@ -58,6 +58,13 @@ void check_recipe(const Recipe& r) {
     for (int64_t b : r.blocks) in_range<int64_t>("net.blocks", b, 1, 100);
   }
   check_widths("projector.widths", r.projector);
+  in_range("projector.output_scale", r.projector_output_scale, 0.0, 1000.0);
+  require(r.projector_output_scale == 0 || (r.projector_output_norm && r.projector_output_affine),
+          "projector.output_scale", fmt::format("{}", r.projector_output_scale),
+          "needs projector.output_norm and projector.output_affine");
+  require(!needs_float32(r) || (r.precision != "bf16" && r.precision != "tf32"), "train.precision",
+          r.precision,
+          "choose float32: with projector.output_scale the rounding of shorter types moves the shift");
   in_range<int64_t>("predictor.hidden", r.predictor_hidden, 1, 65536);
   in_range<int64_t>("method.views", r.view_count, 2, 4);
   in_range<int64_t>("train.batch", r.batch, 2, 65536);
@@ -80,6 +87,8 @@ void check_recipe(const Recipe& r) {
   in_range<int64_t>("monitor.knn_bank", r.knn_bank, 0, int64_t{1} << 40);
 }
 
+bool needs_float32(const Recipe& r) { return r.projector_output_scale > 0; }
+
 SimSiamConfig simsiam_config(const Recipe& r, int height, int width, int channels) {
   SimSiamConfig c;
   if (r.backbone == "mlp") {
@@ -101,6 +110,7 @@ SimSiamConfig simsiam_config(const Recipe& r, int height, int width, int channel
   c.encoder.hidden_norm = r.projector_hidden_norm;
   c.encoder.output_norm = r.projector_output_norm;
   c.encoder.output_affine = r.projector_output_affine;
+  c.encoder.output_scale = r.projector_output_scale;
   using P = SimSiamConfig::Predictor;
   c.predictor = r.predictor == "none" ? P::none : r.predictor == "fixed" ? P::fixed : P::learned;
   c.predictor_hidden = static_cast<int>(r.predictor_hidden);

@@ -289,6 +289,8 @@ TEST_CASE("an automatic precision is decided once and written down", "[recipe]")
   trainer.run({});
   CHECK(read_recipe(folder.path / "recipe.toml").precision == expected);
   CHECK(load_model(latest_checkpoint(folder.path), 1, "cpu")->activations() == DType::f32);
+  recipe.projector_output_scale = 0.01;
+  CHECK(Model(recipe, {8, 8, 3}).activations() == DType::f32);
 }
 
 TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {
@@ -325,6 +327,9 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   refused("[augment]\nscale = [0.9, 0.2]", "augment.scale");
   refused("[augment]\nscale = [0.9]", "2 numbers");
   refused("[train]\nsteps = 0", "train.steps");
+  refused("[projector]\noutput_scale = -1", "projector.output_scale = -1");
+  refused("[projector]\noutput_scale = 0.1\noutput_norm = false", "projector.output_norm");
+  refused("[projector]\noutput_scale = 0.1\n[train]\nprecision = \"bf16\"", "choose float32");
   Recipe r;
   CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
   CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"), Catch::Contains("nonsense.key"));

@@ -139,6 +139,29 @@ TEST_CASE("a fixed predictor passes the gradient on and gets none", "[wall]") {
   }
 }
 
+TEST_CASE("the shift of the output norm gets a gradient only where there is no wall", "[wall]") {
+  // The predictor's batch norm cancels what all its inputs share, so only the target can pull at the shift.
+  for (const bool wall : {true, false}) {
+    SimSiamConfig c = config_of(false, ViewForm::branch, wall);
+    c.encoder.output_scale = 0.5;
+    Toy toy(c);
+    toy.gradient();
+    int found = 0;
+    for (const Parameter* p : toy.slab.parameters()) {
+      if (p->name == "encoder.fc.4.weight") {
+        CHECK(p->value.to_vector<double>() == std::vector<double>(4, 0.5));
+        CHECK_FALSE(p->has_grad);
+        ++found;
+      }
+      if (p->name == "encoder.fc.4.bias") {
+        CHECK((norm(p->grad.to_vector<double>()) < 1e-12) == wall);
+        ++found;
+      }
+    }
+    CHECK(found == 2);
+  }
+}
+
 TEST_CASE("the similarities, symmetries and view counts of the paper have right gradients",
           "[wall][gradient]") {
   SimSiamConfig c = toy_config();
@@ -151,6 +174,7 @@ TEST_CASE("the similarities, symmetries and view counts of the paper have right 
   }
   SECTION("batch norm everywhere") { c.predictor_output_norm = true; }
   SECTION("plain output batch norm") { c.encoder.output_affine = false; }
+  SECTION("output batch norm of a kept scale") { c.encoder.output_scale = 0.01; }
   Toy toy(c);
   CHECK(distance(toy.gradient(), toy.differences([&] { return toy.loss(); })) < 1e-6);
 }
