@@ -36,6 +36,10 @@ image: the loss runs to -1, the spread of z to 0 (`tools/demo.sh` shows it; the 
 the loss is the same in both cases: the wall changes the gradient and nothing else. That is also why a forgotten wall
 hides so well, and why `tests/test_wall.cpp` tests it in five ways.
 
+The plainest trace is `encoder.fc.4.bias`, the shift of the projector's last batch norm: its |∇| is rounding with the wall, as the
+predictor's batch norm cancels what all its inputs share, and larger than that of its neighbours without: a target that can move pulls
+at the shift, towards one answer for every image.
+
 ```
 T
   $simsiam graph "${recipe[@]}" --no-wall 2>/dev/null
