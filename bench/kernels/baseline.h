@@ -18,7 +18,8 @@ template <class T>
 Baseline<BatchNormBackward<T>> cudnn_batch_norm(const BatchNormBackward<T>&, const Device&);
 
 template <class T, template <class> class Call>
-Baseline<Call<T>> library_batch_norm(const Call<T>& call, const Device& device) {
+Baseline<Call<T>> library_batch_norm([[maybe_unused]] const Call<T>& call,
+                                     [[maybe_unused]] const Device& device) {
 #if defined(STOPGRAD_CUDA)
   if (device.cuda) return cudnn_batch_norm(call, device);
 #endif
