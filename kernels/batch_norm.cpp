@@ -187,20 +187,7 @@ BatchNormForward<T> columns_of(BatchNormForward<T> call, int g, int first, int w
 
 template <class T>
 void run(const BatchNormForward<T>& call, Context& context) {
-  using A = Acc<T>;
-  const Cut cut(call.groups, call.rows, call.channels);
-  const auto vectors = [](int groups, int parts) { return groups * (parts * kSumVectors + kForwardVectors); };
-  const int width = columns_of_task<T>(call.rows, call.channels, 1);
-  if (width == 0) {
-    A* const scratch = context.scratch_of<A>(vectors(cut.groups, cut.parts) * Vectors<A>::stride(cut));
-    return forward(call, cut, scratch, &context);
-  }
-  const auto columns = [&](int g, int first, int count, A* scratch) {
-    const Cut whole = Cut::columns(call.rows, count, call.channels);
-    forward(columns_of(call, g, first, count), whole, scratch, nullptr);
-  };
-  const int parts = Cut::columns(call.rows, width, call.channels).parts;
-  for_each_columns<A>(call.groups, call.channels, width, vectors(1, parts), context, columns);
+  run_cut<T>(call, 1, kSumVectors, kForwardVectors, context, columns_of<T>, forward<T>);
 }
 
 template <class T>

@@ -208,24 +208,9 @@ BatchNormBackward<T> columns_of(BatchNormBackward<T> call, int g, int first, int
 
 template <class T>
 void run(const BatchNormBackward<T>& call, Context& context) {
-  using A = Acc<T>;
   ENSURE(!call.dx || call.dx != call.dresidual,
          "batch norm: dx and dresidual are the same memory; x cannot be its own residual, add it outside");
-  const Cut cut(call.groups, call.rows, call.channels);
-  const auto vectors = [](int groups, int parts) {
-    return groups * (parts * kSumVectors + kBackwardVectors);
-  };
-  const int width = columns_of_task<T>(call.rows, call.channels, 2);
-  if (width == 0) {
-    A* const scratch = context.scratch_of<A>(vectors(cut.groups, cut.parts) * Vectors<A>::stride(cut));
-    return backward(call, cut, scratch, &context);
-  }
-  const auto columns = [&](int g, int first, int count, A* scratch) {
-    const Cut whole = Cut::columns(call.rows, count, call.channels);
-    backward(columns_of(call, g, first, count), whole, scratch, nullptr);
-  };
-  const int parts = Cut::columns(call.rows, width, call.channels).parts;
-  for_each_columns<A>(call.groups, call.channels, width, vectors(1, parts), context, columns);
+  run_cut<T>(call, 2, kSumVectors, kBackwardVectors, context, columns_of<T>, backward<T>);
 }
 
 template void run(const BatchNormBackward<float>&, Context&);

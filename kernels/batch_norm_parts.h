@@ -99,20 +99,6 @@ int columns_of_task(int rows, int channels, int tensors) {
   return static_cast<int>(width);
 }
 
-/// f(group, first column, columns, scratch) for all columns, `width` at a time, each group after the one
-/// before; `scratch` has `vectors` of `width` for the thread.
-template <class A, class F>
-void for_each_columns(int groups, int channels, int width, int vectors, Context& context, F f) {
-  const int64_t stride = int64_t{vectors} * (width + 31);
-  A* const scratch = context.scratch_of<A>(stride * context.threads());
-  const auto columns = [&](int64_t i, int thread) {
-    const int first = static_cast<int>(i) * width;
-    for (int g = 0; g < groups; ++g)
-      f(g, first, std::min(width, channels - first), scratch + thread * stride);
-  };
-  context.share((channels + width - 1) / width, columns);
-}
-
 /// Registers side by side in a block: what a pass keeps of their columns fits into those of the target.
 inline constexpr int kWide = kVectorRegisters == 32 ? 4 : 2;
 
@@ -219,6 +205,30 @@ struct Vectors {
       for (int c = 0; c < cut.channels; ++c) v[c] += v[first + c];
   }
 };
+
+/// schedule(call, cut, scratch, context) over the whole call, its rows cut; or without a context over some
+/// columns of one group, columns_of(call, group, first, columns), as a task, each group after the one before.
+/// Scratch holds so many vectors for each part and each group.
+template <class T, class Call, class Columns, class Schedule>
+void run_cut(const Call& call, int tensors, int of_part, int of_group, Context& context, Columns columns_of,
+             Schedule schedule) {
+  using A = Acc<T>;
+  const auto scratch_size = [&](const Cut& cut) {
+    return cut.groups * (int64_t{cut.parts} * of_part + of_group) * Vectors<A>::stride(cut);
+  };
+  const Cut all(call.groups, call.rows, call.channels);
+  const int width = columns_of_task<T>(call.rows, call.channels, tensors);
+  if (width == 0) return schedule(call, all, context.scratch_of<A>(scratch_size(all)), &context);
+  const int64_t size = scratch_size(Cut::columns(call.rows, width, call.channels));
+  A* const scratch = context.scratch_of<A>(size * context.threads());
+  const auto task = [&](int64_t i, int thread) {
+    const int first = static_cast<int>(i) * width, columns = std::min(width, call.channels - first);
+    const Cut cut = Cut::columns(call.rows, columns, call.channels);
+    for (int g = 0; g < call.groups; ++g)
+      schedule(columns_of(call, g, first, columns), cut, scratch + thread * size, nullptr);
+  };
+  context.share((call.channels + width - 1) / width, task);
+}
 
 /// Whether stores to y go past the caches: what a pass touches, `tensors` of them, is more than a last cache
 /// of 32 MiB keeps beside the rest, so that they would first be read and then push out what is wanted again.

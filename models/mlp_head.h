@@ -8,7 +8,7 @@
 
 namespace stopgrad {
 
-/// The switches are the columns of the paper's Table 3.
+/// What is true or false is a column of the paper's Table 3.
 struct MlpConfig {
   std::vector<int> widths;  // in, hidden ..., out
   bool hidden_norm = true;
