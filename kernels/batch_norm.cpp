@@ -12,7 +12,7 @@ namespace {
 
 enum { kSum, kSquare, kShift, kSumVectors, kPartMean = kSum, kPartM2 = kSquare };  // vectors of a part
 
-/// Adds x - shift and its square, lane by lane.
+/// Adds x - shift and its square, lane by lane; first over a block, as short sums are more exact.
 template <class T>
 void add_moments(const Strip& strip, const T* x, const Acc<T>* shift, Acc<T>* sum, Acc<T>* square) {
   using A = Acc<T>;
@@ -20,7 +20,7 @@ void add_moments(const Strip& strip, const T* x, const Acc<T>* shift, Acc<T>* su
     Vector<A> s[block.vectors], q[block.vectors], from[block.vectors];
     for (int v = 0; v < block.vectors; ++v) {
       const int lane = block.lane + v * kLanes<A>;
-      s[v] = load(sum + lane), q[v] = load(square + lane), from[v] = load(shift + lane);
+      s[v] = q[v] = Vector<A>{}, from[v] = load(shift + lane);
     }
     block.template each<A>([&, x](int64_t i, int v, int64_t soon) {
       block.prefetch(x + soon, v);
@@ -30,8 +30,8 @@ void add_moments(const Strip& strip, const T* x, const Acc<T>* shift, Acc<T>* su
     });
     for (int v = 0; v < block.vectors; ++v) {
       const int lane = block.lane + v * kLanes<A>;
-      block.template store_to<false>(sum + lane, s[v]);
-      block.template store_to<false>(square + lane, q[v]);
+      block.add_to(sum + lane, s[v]);
+      block.add_to(square + lane, q[v]);
     }
   });
 }

@@ -38,7 +38,7 @@ void put(const B& block, T* p, const Vector<Acc<T>>& value) {
 
 enum { kGrad, kGradDot, kSumVectors };  // vectors of a part: sum of dy', sum of dy' * (x - mean)
 
-/// First pass: both sums lane by lane, and dresidual = dy'.
+/// First pass: both sums lane by lane, first over a block, and dresidual = dy'.
 template <Mask mask, Write write, class T>
 void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vectors<Acc<T>>& maps, int g,
               Acc<T>* sum, Acc<T>* dot) {
@@ -50,7 +50,7 @@ void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vector
     for (int v = 0; v < n; ++v) {
       const int lane = block.lane + v * kLanes<A>;
       mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
-      s[v] = load(sum + lane), d[v] = load(dot + lane);
+      s[v] = d[v] = Vector<A>{};
     }
     block.template each<A>([&](int64_t i, int v, int64_t soon) {
       block.prefetch(call.x + soon, v);
@@ -63,8 +63,8 @@ void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vector
     });
     for (int v = 0; v < n; ++v) {
       const int lane = block.lane + v * kLanes<A>;
-      block.template store_to<false>(sum + lane, s[v]);
-      block.template store_to<false>(dot + lane, d[v]);
+      block.add_to(sum + lane, s[v]);
+      block.add_to(dot + lane, d[v]);
     }
   });
 }

@@ -8,6 +8,7 @@
 #include "kernels/context.h"
 #include "kernels/dtype.h"
 #include "kernels/element.h"
+#include "kernels/loops.h"
 #include "kernels/simd.h"
 
 namespace stopgrad::cpu::norm {
@@ -134,6 +135,10 @@ struct Block {
     store_narrow(part, v);
     std::copy_n(part, last, at);
   }
+  template <class A>
+  void add_to(A* sum, const Vector<A>& v) const {
+    store_to<false>(sum, load_from(sum) + v);
+  }
   /// Columns of a matrix are no stream that the processor foresees: what comes next is fetched in the order
   /// of memory.
   template <class T>
@@ -174,13 +179,6 @@ void for_each_block(const Strip& strip, F f) {
     const int width = static_cast<int>(strip.end - whole);
     for_each_block_of_rows<Acc<T>>(whole, strip.end, stride, width, strip.next, f);
   }
-}
-
-/// Joins all parts into part 0 in a fixed tree: join(a, b, end) adds parts [b, end) to parts [a, b).
-template <class F>
-void join_pairwise(int parts, F join) {
-  for (int width = 1; width < parts; width *= 2)
-    for (int a = 0; a + width < parts; a += 2 * width) join(a, a + width, std::min(a + 2 * width, parts));
 }
 
 /// Vectors with a number per lane in scratch memory, `count` of them for each owner (a part or a group).

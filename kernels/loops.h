@@ -94,6 +94,13 @@ inline A sum_over(int count, F term) {
   return sums_over<A, 1>(count, [=](int i) { return std::array<A, 1>{A(term(i))}; })[0];
 }
 
+/// Joins all parts into part 0 in a fixed tree: join(a, b, end) adds parts [b, end) to parts [a, b).
+template <class F>
+void join_pairwise(int parts, F join) {
+  for (int width = 1; width < parts; width *= 2)
+    for (int a = 0; a + width < parts; a += 2 * width) join(a, a + width, std::min(a + 2 * width, parts));
+}
+
 /// The largest of x [count]; -infinity when all are NaN.
 template <class T>
 inline Acc<T> largest(const T* x, int count) {

@@ -1,10 +1,13 @@
 #include "kernels/pool.h"
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 
 #include "kernels/check.h"
 #include "kernels/element.h"
 #include "kernels/loops.h"
+#include "kernels/simd.h"
 
 namespace stopgrad::cpu {
 
@@ -37,29 +40,47 @@ void check(const Call& call) {
          call.kernel, call.stride, call.padding);
 }
 
-/// The window of one output pixel: value and position of the maximum. The first maximum wins, and a NaN over
-/// all.
-template <class T>
-void max_over_window(const MaxPoolForward<T>& call, int n, Range rows, Range columns, int top, int left, T* y,
-                     uint8_t* winner) {
-  const int channels = call.channels;
-  auto pixel = [&](int r, int s) {
-    return call.x + ((int64_t{n} * call.height + top + r) * call.width + left + s) * channels;
-  };
-  std::copy_n(pixel(rows.begin, columns.begin), channels, y);
-  std::fill_n(winner, channels, static_cast<uint8_t>(rows.begin * call.kernel + columns.begin));
+/// The part of one output's window that lies inside the image.
+struct Window {
+  Range rows, columns;
+  int64_t row, pixel;  // elements from a row and from a pixel of x to the next
+  int kernel;
+};
+
+/// The maximum of a channel, or of a register of channels, and where it lies: load(at) is x at the element
+/// `at` behind the first one inside. The first maximum wins, and a NaN over all.
+template <class Value, class Position, class Load>
+std::pair<Value, Position> max_over(const Window& window, Load load) {
+  const auto [rows, columns, row, pixel, kernel] = window;
+  Value best = load(0);
+  Position at = Position{} + (rows.begin * kernel + columns.begin);
   for (int r = rows.begin; r < rows.end; ++r)
     for (int s = columns.begin; s < columns.end; ++s) {
-      const T* x = pixel(r, s);
-      const auto position = static_cast<uint8_t>(r * call.kernel + s);
-#pragma omp simd
-      for (int c = 0; c < channels; ++c) {
-        const Acc<T> value = load_element(x + c), best = load_element(y + c);
-        const bool better = !(value <= best) & (best == best);
-        store_element(y + c, better ? value : best);
-        winner[c] = better ? position : winner[c];
-      }
+      const Value value = load((r - rows.begin) * row + (s - columns.begin) * pixel);
+      const auto better = (!(value <= best)) & (best == best);
+      best = better ? value : best;
+      at = better ? Position{} + (r * kernel + s) : at;
     }
+  return {best, at};
+}
+
+/// All channels of one output pixel.
+template <class T>
+void max_over_window(const Window& window, const T* x, int channels, T* y, uint8_t* winner) {
+  using A = Acc<T>;
+  using Positions = Vector<std::conditional_t<sizeof(A) == 8, int64_t, int32_t>>;
+  int c = 0;
+  for (; c + kLanes<A> <= channels; c += kLanes<A>) {
+    const auto [best, at] =
+        max_over<Vector<A>, Positions>(window, [=](int64_t i) { return load_wide(x + c + i); });
+    store_narrow(y + c, best);
+    for (int lane = 0; lane < kLanes<A>; ++lane) winner[c + lane] = static_cast<uint8_t>(at[lane]);
+  }
+  for (; c < channels; ++c) {
+    const auto [best, at] = max_over<A, int>(window, [=](int64_t i) { return load_element(x + c + i); });
+    store_element(y + c, best);
+    winner[c] = static_cast<uint8_t>(at);
+  }
 }
 
 }  // namespace
@@ -74,9 +95,12 @@ void run(const MaxPoolForward<T>& call, Context& context) {
     for (int j = 0; j < width; ++j) {
       const Range rows = inside(i, call.kernel, call.stride, call.padding, call.height);
       const Range columns = inside(j, call.kernel, call.stride, call.padding, call.width);
-      const int64_t out = (row * width + j) * call.channels;
-      max_over_window(call, n, rows, columns, i * call.stride - call.padding, j * call.stride - call.padding,
-                      call.y + out, call.winner + out);
+      const int top = i * call.stride - call.padding + rows.begin;
+      const int left = j * call.stride - call.padding + columns.begin;
+      const int64_t pixel = call.channels, first = (int64_t{n} * call.height + top) * call.width + left;
+      const int64_t out = (row * width + j) * pixel;
+      max_over_window(Window{rows, columns, call.width * pixel, pixel, call.kernel}, call.x + first * pixel,
+                      call.channels, call.y + out, call.winner + out);
     }
   });
 }

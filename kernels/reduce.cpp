@@ -28,6 +28,25 @@ struct Part {
   double sum, squares;
   int64_t not_finite;
 };
+
+/// What is asked of x [n]. Squares of float and bf16 do not overflow in double, so a finite sum of them says
+/// that all are finite.
+template <class T>
+Part part_of(const Summary<T>& asked, const T* x, int n) {
+  Part part = {};
+  if (asked.squares) {
+    const auto [sum, squares] = sums_over<double, 2>(n, [=](int i) {
+      const double value = load_double(x + i);
+      return std::array<double, 2>{value, value * value};
+    });
+    part.sum = sum, part.squares = squares;
+  } else if (asked.sum) {
+    part.sum = sum_over<double>(n, [=](int i) { return load_double(x + i); });
+  }
+  if (asked.not_finite && !(asked.squares && std::isfinite(part.squares)))
+    part.not_finite = sum_over<int>(n, [=](int i) { return int{is_not_finite(x + i)}; });
+  return part;
+}
 }  // namespace
 
 template <class T>
@@ -35,13 +54,8 @@ void run(const Summary<T>& c, Context& context) {
   const int64_t blocks = (c.count + kBlock - 1) / kBlock;
   Part* parts = context.scratch_of<Part>(blocks);
   each_row(blocks, c.count, context, [=](int64_t block) {
-    const T* x = c.x + block * kBlock;
-    const int n = static_cast<int>(std::min(kBlock, c.count - block * kBlock));
-    Part part = {};
-    if (c.sum) part.sum = sum_over<double>(n, [=](int i) { return load_double(x + i); });
-    if (c.squares) part.squares = sum_over<double>(n, [=](int i) { return load_square(x + i); });
-    if (c.not_finite) part.not_finite = sum_over<int>(n, [=](int i) { return int{is_not_finite(x + i)}; });
-    parts[block] = part;
+    const int64_t first = block * kBlock;
+    parts[block] = part_of(c, c.x + first, static_cast<int>(std::min(kBlock, c.count - first)));
   });
   Part all = {};
   for (int64_t block = 0; block < blocks; ++block) {
@@ -55,14 +69,15 @@ void run(const Summary<T>& c, Context& context) {
 }
 
 namespace {
-/// Sums per column over the rows of a matrix, chunk by chunk, then over the chunks in order.
+/// Sums per column over the rows of a matrix, chunk by chunk, then over the chunks in pairs: short sums are
+/// more exact.
 template <class A>
 class ColumnSums {
  public:
   ColumnSums(int rows, int channels)
       : rows_(rows),
         channels_(channels),
-        per_chunk_(std::clamp<int64_t>(16384 / channels, 32, 256)),  // short sums are more exact
+        per_chunk_(std::clamp<int64_t>(16384 / channels, 32, 256)),
         chunks_((rows + per_chunk_ - 1) / per_chunk_) {}
 
   size_t scratch_size() const { return static_cast<size_t>(chunks_ * channels_); }
@@ -76,10 +91,11 @@ class ColumnSums {
       const int64_t last = std::min(rows_, (chunk + 1) * per_chunk_);
       for (int64_t row = chunk * per_chunk_; row < last; ++row) add(row, sums);
     });
-    for (int64_t chunk = 1; chunk < chunks_; ++chunk) {
-      const A* sums = scratch + chunk * channels_;
-      each_column(static_cast<int>(channels_), [=](int i) { scratch[i] += sums[i]; });
-    }
+    join_pairwise(static_cast<int>(chunks_), [=, this](int a, int b, int) {
+      A* const sums = scratch + a * channels_;
+      const A* const others = scratch + b * channels_;
+      each_column(static_cast<int>(channels_), [=](int i) { sums[i] += others[i]; });
+    });
   }
 
  private:

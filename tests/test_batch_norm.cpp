@@ -77,6 +77,16 @@ TEST_CASE("a first row far from all others costs no digit of the variance either
               Tolerance<float>{40000, largest(layer.reference().rstd())});
 }
 
+TEST_CASE("gradients summed over many rows keep their accuracy", "[batch_norm]") {
+  cpu::Context context;
+  const int rows = 1 << 19;
+  Layer<float> layer(1, rows, 16);
+  layer.dy.assign(layer.dy.size(), 0.1f);
+  layer.forward(context);
+  layer.backward(context);
+  for (const float sum : layer.dbeta) CHECK(std::abs(sum / (rows * double(0.1f)) - 1) < 24 * 0x1p-24);
+}
+
 TEST_CASE("statistics of whole numbers over a power of two rows are exact", "[batch_norm]") {
   cpu::Context context;
   for (const int channels : {1, 3, 16, 70}) {

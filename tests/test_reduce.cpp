@@ -141,6 +141,14 @@ TEMPLATE_TEST_CASE("column sums are exact on whole numbers and close on random o
   }
 }
 
+TEST_CASE("column sums of a million rows keep their accuracy", "[reduce]") {
+  const int rows = 1 << 20, channels = 3;
+  // Equal terms are rounded the same way, so 256 of a chunk lose most. Chunks one after the other: ten times.
+  const std::vector<float> sum = column_sum<float>(rows, channels, std::vector<float>(rows * channels, 0.1f),
+                                                   std::vector<float>(channels), false);
+  for (const float s : sum) CHECK(std::abs(s / (rows * double(0.1f)) - 1) < 64 * 0x1p-24);
+}
+
 TEST_CASE("the statistics of unit rows are the golden ones", "[reduce]") {
   const Statistics s = statistics(3, 4, golden_z2().at);
   CHECK(s.spread() / 2 == Approx(.384125555).margin(5e-10).epsilon(0));
