@@ -37,7 +37,8 @@ void run(const Cast<From, To>& c, Context& context) {
 
 template <class T>
 void run(const Fill<T>& c, Context& context) {
-  each(c.count, context, [=](int64_t i) { c.y[i] = c.value; });
+  const Acc<T> value = load_element(&c.value);
+  each(c.count, context, [=](int64_t i) { store_element(c.y + i, value); });
 }
 
 template void run(const Add<float>&, Context&);
