@@ -1,0 +1,91 @@
+#include "models/run_folder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "engine/file.h"
+#include "engine/safetensors.h"
+
+namespace stopgrad {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+int64_t step_of_name(const fs::path& path) {
+  const std::string name = path.filename().string();
+  constexpr std::string_view before = "checkpoint-", after = ".safetensors";
+  if (!name.starts_with(before) || !name.ends_with(after)) return -1;
+  const std::string digits = name.substr(before.size(), name.size() - before.size() - after.size());
+  if (digits.empty() || digits.size() > 12 || digits.find_first_not_of("0123456789") != std::string::npos)
+    return -1;
+  return std::stoll(digits);
+}
+
+/// Checkpoints of a folder, newest first.
+std::vector<fs::path> checkpoints_of(const std::string& folder) {
+  std::vector<fs::path> out;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (step_of_name(entry.path()) >= 0) out.push_back(entry.path());
+  std::sort(out.begin(), out.end(),
+            [](const fs::path& a, const fs::path& b) { return step_of_name(a) > step_of_name(b); });
+  return out;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
+  if (!exists()) return;
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error) fail(Exit::write, "cannot make the folder {}: {}", path_, error.message());
+}
+
+void RunFolder::write_recipe(const Recipe& recipe) const {
+  if (exists()) write_file(path_ + "/recipe.toml", to_toml(recipe));
+}
+
+std::string RunFolder::checkpoint_path(int64_t step) const {
+  return fmt::format("{}/checkpoint-{:06}.safetensors", path_, step);
+}
+
+void RunFolder::prune(int64_t keep) const {
+  const std::vector<fs::path> all = checkpoints_of(path_);
+  std::error_code ignored;
+  for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) fs::remove(all[i], ignored);
+}
+
+void RunFolder::add_line(const std::string& json) {
+  if (!exists()) return;
+  const std::string path = metrics_path();
+  std::FILE* file = std::fopen(path.c_str(), metrics_bytes_ == 0 ? "w" : "a");
+  const bool good = file && std::fputs((json + "\n").c_str(), file) >= 0;
+  if ((file && std::fclose(file) != 0) || !good)
+    fail(Exit::write, "cannot write {}: {}", path, std::strerror(errno));
+  metrics_bytes_ += json.size() + 1;
+}
+
+void RunFolder::cut_metrics(uint64_t bytes) {
+  metrics_bytes_ = bytes;
+  if (!exists()) return;
+  std::error_code error;
+  const auto present = fs::file_size(metrics_path(), error);
+  if (error) metrics_bytes_ = 0;  // another folder: its own record starts here
+  else if (present > metrics_bytes_) fs::resize_file(metrics_path(), metrics_bytes_, error);
+  else metrics_bytes_ = present;
+}
+
+std::string latest_checkpoint(const std::string& folder) {
+  for (const fs::path& path : checkpoints_of(folder)) {
+    try {
+      read_header(path.string());
+      return path.string();
+    } catch (const Error&) {  // torn or foreign: the one before it
+    }
+  }
+  return {};
+}
+
+}  // namespace stopgrad
