@@ -34,6 +34,11 @@ std::vector<fs::path> checkpoints_of(const std::string& folder) {
   return out;
 }
 
+bool lies_in(const std::string& file, const std::string& folder) {
+  std::error_code ignored;
+  return fs::equivalent(fs::absolute(file).parent_path(), folder, ignored);
+}
+
 }  // namespace
 
 RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
@@ -51,10 +56,10 @@ std::string RunFolder::checkpoint_path(int64_t step) const {
   return fmt::format("{}/checkpoint-{:06}.safetensors", path_, step);
 }
 
-void RunFolder::prune(int64_t keep) const {
-  const std::vector<fs::path> all = checkpoints_of(path_);
+void RunFolder::prune(int64_t step, int64_t keep) const {
   std::error_code ignored;
-  for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) fs::remove(all[i], ignored);
+  for (const fs::path& path : checkpoints_of(path_))
+    if (step_of_name(path) <= step && --keep < 0) fs::remove(path, ignored);
 }
 
 void RunFolder::add_line(const std::string& json) {
@@ -67,14 +72,14 @@ void RunFolder::add_line(const std::string& json) {
   metrics_bytes_ += json.size() + 1;
 }
 
-void RunFolder::cut_metrics(uint64_t bytes) {
-  metrics_bytes_ = bytes;
-  if (!exists()) return;
+void RunFolder::go_on(const std::string& checkpoint, uint64_t metrics_bytes) {
+  metrics_bytes_ = 0;
+  if (!exists() || !lies_in(checkpoint, path_)) return;
   std::error_code error;
   const auto present = fs::file_size(metrics_path(), error);
-  if (error) metrics_bytes_ = 0;  // another folder: its own record starts here
-  else if (present > metrics_bytes_) fs::resize_file(metrics_path(), metrics_bytes_, error);
-  else metrics_bytes_ = present;
+  if (error) return;
+  metrics_bytes_ = std::min<uint64_t>(present, metrics_bytes);
+  if (present > metrics_bytes_) fs::resize_file(metrics_path(), metrics_bytes_, error);
 }
 
 std::string latest_checkpoint(const std::string& folder) {
@@ -86,6 +91,31 @@ std::string latest_checkpoint(const std::string& folder) {
     }
   }
   return {};
+}
+
+void require_unmixed(const std::string& folder, const std::string& from) {
+  const std::string newest = latest_checkpoint(folder);
+  if (newest.empty()) return;
+  if (from.empty())
+    fail(Exit::usage, "{} holds a run already; go on with --resume auto, or name another folder with --out",
+         folder);
+  if (!lies_in(from, folder))
+    fail(Exit::usage, "{} holds another run than that of {}; name another folder with --out", folder, from);
+  if (step_of_name(newest) > step_of_name(from))
+    fail(Exit::usage,
+         "{} is newer than {}, and its steps would mix with the new ones; go on with --resume auto, or name "
+         "another folder with --out",
+         newest, from);
+}
+
+void remove_checkpoints(const std::string& folder) {
+  for (const fs::path& path : checkpoints_of(folder)) {
+    std::error_code error;
+    fs::remove(path, error);
+    if (error)
+      fail(Exit::write, "cannot remove {} of an earlier run: {}; name another folder with --out",
+           path.string(), error.message());
+  }
 }
 
 }  // namespace stopgrad

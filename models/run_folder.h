@@ -15,15 +15,16 @@ class RunFolder {
   void write_recipe(const Recipe& recipe) const;
 
   std::string checkpoint_path(int64_t step) const;
-  /// Removes all but the newest `keep` checkpoints.
-  void prune(int64_t keep) const;
+  /// Removes all but the newest `keep` checkpoints up to `step`; those of later steps are not touched.
+  void prune(int64_t step, int64_t keep) const;
 
   /// A line at the end of metrics.jsonl.
   void add_line(const std::string& json);
   /// Bytes of metrics.jsonl that belong to the steps done.
   uint64_t metrics_bytes() const { return metrics_bytes_; }
-  /// The run goes on where its record had so many bytes: what follows them is of steps that were lost.
-  void cut_metrics(uint64_t bytes);
+  /// The run goes on from `checkpoint`, when its record had so many bytes: what follows them is of steps that
+  /// were lost. From another folder's checkpoint a new record starts.
+  void go_on(const std::string& checkpoint, uint64_t metrics_bytes);
 
  private:
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
@@ -34,5 +35,12 @@ class RunFolder {
 
 /// The newest checkpoint of a run's folder that can be read; empty if there is none.
 std::string latest_checkpoint(const std::string& folder);
+
+/// Throws Error(Exit::usage) where a run that starts from the checkpoint `from` (empty: at step 0) would mix
+/// with another one in the folder, or with its own later steps.
+void require_unmixed(const std::string& folder, const std::string& from);
+
+/// Removes the checkpoints of a folder: for a run that replaces the one before it.
+void remove_checkpoints(const std::string& folder);
 
 }  // namespace stopgrad

@@ -195,7 +195,7 @@ void Trainer::save(const TrainerEvents& events) {
     events.alarm(fmt::format("checkpoint not written, training goes on: {}", e.what()));
     return;
   }
-  folder_.prune(model_.recipe().keep_checkpoints);
+  folder_.prune(step_, model_.recipe().keep_checkpoints);
   if (events.checkpoint) events.checkpoint(path);
 }
 
@@ -208,7 +208,7 @@ std::string Trainer::resume(const std::string& path) {
   step_ = state.step;
   const std::string note = restore_circumstances(then, model_.compute());
   work_.forget_graphs();  // which hold the plans of before
-  folder_.cut_metrics(state.metrics_bytes);
+  folder_.go_on(path, state.metrics_bytes);
   return note;
 }
 

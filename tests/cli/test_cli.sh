@@ -58,6 +58,11 @@ check "resume after SIGKILL" "$simsiam" train toy.toml --out parts --resume auto
 check "same weights and momenta" test "$(body whole/checkpoint-000040.safetensors)" = "$(body parts/checkpoint-000040.safetensors)"
 check "same metrics" test "$(metrics whole)" = "$(metrics parts)"
 exits 2 "holds a run already" "$simsiam" train toy.toml --out whole --quiet
+check "two checkpoints" "$simsiam" train toy.toml --out two --quiet
+exits 2 "--resume auto" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out two --quiet
+exits 2 "another run" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out whole --quiet
+check "a branch of a run in another folder" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out branch --quiet
+check "the branch's record is its own" test "$(metrics branch)" = "$(metrics two | tail -5)"
 check "one thread and two give what one gave" bash -c "'$simsiam' train toy.toml --out again --quiet && cmp <(sed 's/,\"seconds\".*//' whole/metrics.jsonl) <(sed 's/,\"seconds\".*//' again/metrics.jsonl)"
 
 "$simsiam" train toy.toml --out term --quiet --set train.steps=100000 >/dev/null 2>&1 &
@@ -80,6 +85,8 @@ check "graph as text shows the walls" bash -c "[ \$('$simsiam' graph toy.toml | 
 check "graph without the wall shows none" bash -c "[ \$('$simsiam' graph toy.toml --no-wall | grep -c detach) -eq 0 ]"
 check "graph as svg, dot, json" bash -c "'$simsiam' graph toy.toml --out g.svg && '$simsiam' graph toy.toml --out g.dot && '$simsiam' graph toy.toml --out g.json && grep -q '<svg' g.svg"
 check "demo" "$simsiam" demo toy.toml --out demo --quiet
+check "a shorter demo in the same folder" "$simsiam" demo toy.toml --out demo --quiet --set train.steps=20
+check "its checkpoints are there, the earlier demo's are not" test "$(echo demo/*/*.safetensors)" = "demo/with_wall/checkpoint-000020.safetensors demo/without_wall/checkpoint-000020.safetensors"
 check "demo's summary" bash -c "grep -q robust_knn_trained demo/summary.json && [ -s demo/curves.html ] && [ -s demo/graph.svg ]"
 check "recipes that ship are recipes" bash -c "for r in '$root'/tools/recipes/*.toml; do '$simsiam' graph \"\$r\" --data synthetic:64 --set augment.preset=cifar --set data.image_size=32 --set train.batch=4 >/dev/null || exit 1; done"
 

@@ -1,7 +1,6 @@
 // simsiam train: a recipe, a data set, a folder of results.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <filesystem>
 
 #include "kernels/cpu_features.h"
 #include "models/features.h"
@@ -41,6 +40,7 @@ int exit_code_of(RunEnd end) {
 int run_train(const TrainOptions& o) {
   Recipe recipe = o.recipe.load();
   const std::string from = resume_path(o);
+  require_unmixed(o.out, from);
   if (!from.empty() && recipe.precision == "auto")  // a run goes on as it began, on whatever device
     recipe.precision = recipe_of(from).precision;
   const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
@@ -49,9 +49,6 @@ int run_train(const TrainOptions& o) {
   Trainer trainer(model, train, &test, o.out);
   std::string difference;
   if (!from.empty()) difference = trainer.resume(from);
-  else if (!latest_checkpoint(o.out).empty())
-    fail(Exit::usage, "{} holds a run already; go on with --resume auto, or name another folder with --out",
-         o.out);
 
   Progress progress(trainer.step(), recipe.batch * model.method().views(), o.quiet);
   progress.line(fmt::format(
