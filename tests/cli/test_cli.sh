@@ -99,6 +99,11 @@ exits 3 "cannot read the recipe" "$simsiam" train none.toml
 exits 4 "nowhere" "$simsiam" train toy.toml --data cifar10:nowhere --out e
 head -c 1000 /dev/urandom >bad.idx
 exits 4 "bad.idx" "$simsiam" train toy.toml --data idx:bad.idx --out e
+idx() { printf "\\0\\0\\10\\3\\0\\0\\0\\$(printf %o "$1")\\0\\0\\0\\10\\0\\0\\0\\10"; head -c $((64 * $1)) /dev/urandom; }
+labels() { printf "\\0\\0\\10\\1\\0\\0\\0\\$(printf %o "$1")"; head -c "$1" /dev/zero; }
+idx 64 >a.idx; labels 64 >a.lab; idx 16 >t.idx; labels 16 >t.lab
+check "idx files as the help says" "$simsiam" train toy.toml --data "idx:a.idx,a.lab;t.idx,t.lab" --set augment.preset=grey --out idx --quiet
+check "the help says it" bash -c "'$simsiam' info --recipe | grep -qF 'idx:IMAGES,LABELS;TEST_IMAGES,TEST_LABELS'"
 head -c 500 $last >torn.safetensors
 exits 5 "torn.safetensors" "$simsiam" eval torn.safetensors
 exits 5 "f.safetensors" "$simsiam" eval f.safetensors
