@@ -75,6 +75,8 @@ check "SIGTERM leaves a checkpoint" bash -c 'ls term/checkpoint-*.safetensors'
 
 last=whole/checkpoint-000040.safetensors
 check "eval" bash -c "'$simsiam' eval $last --json --baselines --robust --linear-epochs 2 | grep -q '\"backbone_unchanged\":true'"
+check "eval of fewer images than a batch" bash -c "'$simsiam' eval $last --limit 8 --baselines --no-linear --json | grep -q knn_untrained"
+exits 2 "two training images" "$simsiam" eval $last --limit 1 --baselines
 check "features" "$simsiam" features $last --out f.safetensors --page n.html --queries 2 --neighbours 3
 check "features can be inspected" bash -c "'$simsiam' inspect f.safetensors | grep -q 'features .*F32 .*\[64,8\]'"
 check "inspect" bash -c "'$simsiam' inspect $last --recipe | grep -q 'encoder.layer1.0.conv1.weight'"
