@@ -13,12 +13,13 @@ constexpr int kAlarmSteps = 10;  // low steps in a row before the alarm
 
 int64_t steps_of(const Recipe& r, int64_t per_epoch) { return r.epochs > 0 ? r.epochs * per_epoch : r.steps; }
 
+/// The warm-up climbs with every step, also where the cosine moves by epochs: these count whole.
 CosineSchedule schedule_of(const Recipe& r, int64_t total_steps, int64_t per_epoch) {
-  const bool per_step = r.schedule == "step";
-  const int64_t total = per_step ? total_steps : (total_steps + per_epoch - 1) / per_epoch;
-  const double unit = per_step ? static_cast<double>(per_epoch) : 1;
-  return {scaled_rate(r.base_rate, r.batch), total,
-          static_cast<int64_t>(std::llround(r.warmup_epochs * unit))};
+  const int64_t hold = r.schedule == "step" ? 1 : per_epoch;
+  return {.base = scaled_rate(r.base_rate, r.batch),
+          .total = (total_steps + hold - 1) / hold * hold,
+          .warmup = std::llround(r.warmup_epochs * static_cast<double>(per_epoch)),
+          .hold = hold};
 }
 
 }  // namespace
@@ -43,11 +44,7 @@ std::span<const int64_t> Trainer::batch_of(int64_t step) {
 }
 
 /// For the step to come: the decaying rate, and the predictor's.
-std::pair<double, double> Trainer::rates() const {
-  const bool per_step = model_.recipe().schedule == "step";
-  const double rate = schedule_.at(per_step ? step_ : epoch_of(step_));
-  return {rate, schedule_.base};
-}
+std::pair<double, double> Trainer::rates() const { return {schedule_.at(step_), schedule_.base}; }
 
 StepReport Trainer::train_step() {
   launch_step();

@@ -354,7 +354,24 @@ TEST_CASE("the cosine schedule starts at the base, ends near zero, and warms up 
   CHECK(warm.at(0) == 0);
   CHECK(warm.at(5) == Approx(0.5));
   CHECK(warm.at(10) == 1);
+  const CosineSchedule by_epochs{.base = 0.06, .total = 400, .hold = 4}, of_epochs{0.06, 100};
+  for (int64_t step : {0, 3, 4, 7, 200, 399}) CHECK(by_epochs.at(step) == of_epochs.at(step / 4));  // bits
   CHECK(scaled_rate(0.03, 512) == Approx(0.06));
+}
+
+TEST_CASE("the warm-up climbs with every step, also where the cosine moves by epochs", "[trainer]") {
+  Recipe recipe = small_recipe();  // four steps an epoch
+  recipe.schedule = "epoch";
+  recipe.warmup_epochs = 1.5;
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  const double base = scaled_rate(recipe.base_rate, recipe.batch);
+  std::vector<double> rate;
+  for (int i = 0; i < 20; ++i) rate.push_back(trainer.train_step().rate);
+  for (size_t i = 0; i < 6; ++i) CHECK(rate[i] == Approx(base * static_cast<double>(i) / 6));
+  for (size_t i : {6, 7}) CHECK(rate[i] == base);
+  for (size_t i = 8; i < 20; ++i) CHECK(rate[i] == rate[i / 4 * 4]);
+  CHECK(rate[8] == Approx(base * 0.5 * (1 + std::cos(M_PI * 2 / 14))));
 }
 
 TEST_CASE("the predictor's rate does not decay, the others' does", "[trainer]") {
