@@ -164,7 +164,8 @@ void Trainer::evaluate(const TrainerEvents& events) {
   if (!test_ || train_.labels.empty() || test_->labels.empty()) return;
   const Recipe& r = model_.recipe();
   const bool last = step_ == total_steps_;
-  const Dataset bank = first_images(train_, last ? 0 : r.knn_bank);
+  Dataset part;
+  const Dataset& bank = first_images(train_, last ? 0 : r.knn_bank, part);
   const Tensor b = extract_features(model_, bank, EvalView::clean);
   const Tensor q = extract_features(model_, *test_, EvalView::clean);
   const KnnReport report{step_ - 1, (step_ - 1) / loader_.batches(), knn_of_features(r, b, bank, q, *test_)};

@@ -8,6 +8,7 @@
 #include "engine/checkpoint.h"
 #include "kernels/cpu_features.h"
 #include "models/diagnostics.h"
+#include "models/features.h"
 #include "models/knn.h"
 #include "models/linear_probe.h"
 #include "models/trainer.h"
@@ -254,6 +255,33 @@ TEST_CASE("kNN votes as the golden vector says", "[knn]") {
   }
   CHECK(knn_predict(b, labels, q, 4, 0.1) == std::vector<int32_t>{1});
   CHECK(nearest_neighbours(b, q, 100).k == 6);
+}
+
+TEST_CASE("features that are not finite have no neighbours, and the search says so", "[knn]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor good = Tensor::of<float>(pool, {2, 2}, {1, 2, 3, 4}),
+               bad = Tensor::of<float>(pool, {2, 2}, {nan, nan, 3, nan});
+  for (const auto& [bank, query] : {std::pair{good, bad}, {bad, good}}) try {
+      knn_predict(bank, {0, 1}, query, 2, 0.1);
+      FAIL("found neighbours of NaN");
+    } catch (const Error& e) {
+      CHECK(e.code() == Exit::diverged);
+      CHECK_THAT(e.what(), Catch::Contains("3 of 4 features are not finite"));
+    }
+}
+
+TEST_CASE("a bank is the set itself, or a copy of no more than it needs", "[knn]") {
+  Dataset room;
+  for (int64_t all : {int64_t{0}, small_set().count, small_set().count + 1})
+    CHECK(&first_images(small_set(), all, room) == &small_set());
+  CHECK(room.images.capacity() == 0);
+  const Dataset& few = first_images(small_set(), 5, room);
+  CHECK(few.count == 5);
+  CHECK(few.images.capacity() == 5 * 8 * 8 * 3);
+  CHECK(few.labels.size() == 5);
+  CHECK(std::equal(few.images.begin(), few.images.end(), small_set().images.begin()));
 }
 
 TEST_CASE("a linear probe separates what is separable and leaves noise at chance", "[probe]") {

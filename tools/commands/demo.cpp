@@ -159,7 +159,8 @@ int run_demo(const DemoOptions& o) {
     recipe.epochs = 0;
     recipe.steps = steps_for(recipe, data.train, o.seconds);
   }
-  const DataPair bank{first_images(data.train, o.bank), data.test};
+  Dataset part;
+  const DataPair bank{first_images(data.train, o.bank, part), data.test};
   const Arm a = run_arm(recipe, true, data, bank, o);
   const Arm b = run_arm(recipe, false, data, bank, o);
   const Baselines base = baselines(recipe, bank);
