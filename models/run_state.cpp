@@ -8,8 +8,6 @@ namespace stopgrad {
 
 namespace {
 
-constexpr const char* kVersion = "1";  // of the metadata
-
 /// The recipe without what may change between the parts of a run.
 std::string identity(Recipe r) {
   const Recipe plain;
@@ -40,13 +38,15 @@ int64_t number(const Metadata& metadata, const std::string& path, const char* ke
 
 Metadata to_metadata(const RunState& state, const Model& model, const Dataset& train) {
   Metadata out = {{"format", "pt"},
-                  {"stopgrad.version", kVersion},
+                  {"stopgrad.version", kCheckpointVersion},
                   {"stopgrad.recipe", to_toml(model.recipe())},
                   {"stopgrad.step", std::to_string(state.step)},
                   {"stopgrad.images", std::to_string(train.count)},
                   {"stopgrad.image_size", fmt::format("{}x{}x{}", train.height, train.width, train.channels)},
                   {"stopgrad.device", model.compute().name()},
-                  {"stopgrad.metrics_bytes", std::to_string(state.metrics_bytes)}};
+                  {"stopgrad.metrics_bytes", std::to_string(state.metrics_bytes)},
+                  {"stopgrad.low_steps", std::to_string(state.low_steps)},
+                  {"stopgrad.alarmed", std::to_string(state.alarmed)}};
   if (const std::string plans = model.compute().library_plans(); !plans.empty())
     out["stopgrad.library_plans"] = plans;
   return out;
@@ -60,8 +60,13 @@ RunState state_of_run(const std::string& path, const Model& model, const Dataset
   if (images != train.count)
     fail(Exit::checkpoint, "{} was made with {} training images, {} has {}", path, images, train.name,
          train.count);
+  const auto number_or_0 = [&](const char* key) {
+    return metadata.contains(key) ? number(metadata, path, key) : 0;
+  };
   return {.step = number(metadata, path, "stopgrad.step"),
-          .metrics_bytes = static_cast<uint64_t>(number(metadata, path, "stopgrad.metrics_bytes"))};
+          .metrics_bytes = static_cast<uint64_t>(number(metadata, path, "stopgrad.metrics_bytes")),
+          .low_steps = number_or_0("stopgrad.low_steps"),
+          .alarmed = number_or_0("stopgrad.alarmed") != 0};
 }
 
 std::string restore_circumstances(const Metadata& then, const Compute& compute) {

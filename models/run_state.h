@@ -9,6 +9,8 @@ namespace stopgrad {
 struct RunState {
   int64_t step = 0;            // steps done
   uint64_t metrics_bytes = 0;  // of metrics.jsonl, of these steps
+  int64_t low_steps = 0;       // in a row, below the alarm's spread
+  bool alarmed = false;
 };
 
 /// The metadata of a checkpoint.

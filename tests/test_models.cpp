@@ -354,6 +354,9 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   refused("[net]\nblocks = [1, 1]", "net.blocks");
   refused("[augment]\nscale = [0.9, 0.2]", "augment.scale");
   refused("[augment]\nscale = [0.9]", "2 numbers");
+  refused("[augment]\nratio = [1e-4, 1]", "augment.ratio");
+  refused("[augment]\nratio = [1, 2000]", "augment.ratio");
+  refused("[augment]\nblur_sigma = [1, 200]", "augment.blur_sigma");
   refused("[train]\nsteps = 0", "train.steps");
   refused("[projector]\noutput_scale = -1", "projector.output_scale = -1");
   refused("[projector]\noutput_scale = 0.1\noutput_norm = false", "projector.output_norm");
@@ -361,6 +364,19 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   Recipe r;
   CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
   CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"), Catch::Contains("nonsense.key"));
+}
+
+TEST_CASE("a wrong recipe is told before a device is looked for", "[recipe]") {
+  Recipe recipe = small_recipe();
+  recipe.batch = 1;
+  recipe.device = "cuda:99";
+  try {
+    Model(recipe, {8, 8, 3});
+    FAIL("accepted");
+  } catch (const Error& e) {
+    CHECK(e.code() == Exit::config);
+    CHECK_THAT(e.what(), Catch::Contains("train.batch = 1"));
+  }
 }
 
 TEST_CASE("a batch too small for batch norm says what to do", "[models]") {
