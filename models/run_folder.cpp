@@ -62,17 +62,43 @@ void RunFolder::prune(int64_t step, int64_t keep) const {
     if (step_of_name(path) <= step && --keep < 0) fs::remove(path, ignored);
 }
 
-void RunFolder::add_line(const std::string& json) {
-  if (!exists()) return;
+/// Returns what went wrong; nothing if all is in the file.
+std::string RunFolder::write_waiting() {
   const std::string path = metrics_path();
-  std::FILE* file = std::fopen(path.c_str(), metrics_bytes_ == 0 ? "w" : "a");
-  const bool good = file && std::fputs((json + "\n").c_str(), file) >= 0;
-  if ((file && std::fclose(file) != 0) || !good)
-    fail(Exit::write, "cannot write {}: {}", path, std::strerror(errno));
-  metrics_bytes_ += json.size() + 1;
+  std::error_code error;
+  const auto present = fs::file_size(path, error);
+  metrics_bytes_ = error ? 0 : std::min<uint64_t>(present, metrics_bytes_);
+  std::FILE* file = std::fopen(path.c_str(), metrics_bytes_ == 0 ? "w" : "r+");
+  // Behind the last whole line, over what a full disk may have taken of the next.
+  bool good = file && fseeko(file, static_cast<off_t>(metrics_bytes_), SEEK_SET) == 0 &&
+              std::fwrite(waiting_.data(), 1, waiting_.size(), file) == waiting_.size();
+  if (file && std::fclose(file) != 0) good = false;
+  if (!good) return fmt::format("cannot write {}: {}", path, std::strerror(errno));
+  metrics_bytes_ += waiting_.size();
+  waiting_.clear();
+  told_ = false;
+  return {};
+}
+
+void RunFolder::add_line(const std::string& json, const Alarm& alarm) {
+  constexpr size_t kMostWaiting = size_t{1} << 20;
+  if (!exists()) return;
+  if (waiting_.size() < kMostWaiting) waiting_ += json + "\n";
+  const std::string fault = write_waiting();
+  if (fault.empty()) return;
+  if (!alarm) fail(Exit::write, "{}", fault);
+  if (!told_) alarm(fault + "; training goes on, the lines wait for space");
+  told_ = true;
+}
+
+void RunFolder::finish_lines() {
+  if (waiting_.empty()) return;
+  if (const std::string fault = write_waiting(); !fault.empty())
+    fail(Exit::write, "{}; the last {} bytes of the record are lost", fault, waiting_.size());
 }
 
 void RunFolder::go_on(const std::string& checkpoint, uint64_t metrics_bytes) {
+  waiting_.clear();
   metrics_bytes_ = 0;
   if (!exists() || !lies_in(checkpoint, path_)) return;
   std::error_code error;
@@ -80,6 +106,9 @@ void RunFolder::go_on(const std::string& checkpoint, uint64_t metrics_bytes) {
   if (error) return;
   metrics_bytes_ = std::min<uint64_t>(present, metrics_bytes);
   if (present > metrics_bytes_) fs::resize_file(metrics_path(), metrics_bytes_, error);
+  if (error)
+    fail(Exit::write, "cannot cut {} to the {} bytes of the steps done: {}; is another program using it?",
+         metrics_path(), metrics_bytes_, error.message());
 }
 
 std::string latest_checkpoint(const std::string& folder) {

@@ -1,5 +1,6 @@
 #pragma once
 // The folder of a run: recipe.toml, metrics.jsonl and checkpoint-<step>.safetensors.
+#include <functional>
 #include <string>
 
 #include "models/recipe.h"
@@ -8,6 +9,8 @@ namespace stopgrad {
 
 class RunFolder {
  public:
+  using Alarm = std::function<void(const std::string&)>;
+
   /// Makes the folder. An empty path: there is none, and nothing is kept.
   explicit RunFolder(std::string path);
 
@@ -18,18 +21,25 @@ class RunFolder {
   /// Removes all but the newest `keep` checkpoints up to `step`; those of later steps are not touched.
   void prune(int64_t step, int64_t keep) const;
 
-  /// A line at the end of metrics.jsonl.
-  void add_line(const std::string& json);
+  /// A line at the end of metrics.jsonl. A full disk does not end the run: what cannot be written waits for
+  /// the next line, up to 1 MiB, and `alarm` is told once. Without an alarm it is Error(Exit::write).
+  void add_line(const std::string& json, const Alarm& alarm);
+  /// The last chance of lines that wait: Error(Exit::write) if it fails.
+  void finish_lines();
   /// Bytes of metrics.jsonl that belong to the steps done.
   uint64_t metrics_bytes() const { return metrics_bytes_; }
   /// The run goes on from `checkpoint`, when its record had so many bytes: what follows them is of steps that
-  /// were lost. From another folder's checkpoint a new record starts.
+  /// were lost; if they cannot be cut off it is Error(Exit::write). From another folder's checkpoint a new
+  /// record starts.
   void go_on(const std::string& checkpoint, uint64_t metrics_bytes);
 
  private:
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
+  std::string write_waiting();
 
   std::string path_;
+  std::string waiting_;  // lines that are not in metrics.jsonl yet
+  bool told_ = false;    // the alarm, since the last line that could be written
   uint64_t metrics_bytes_ = 0;
 };
 

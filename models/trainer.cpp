@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "models/diagnostics.h"
 #include "models/features.h"
 #include "models/run_state.h"
 
@@ -108,7 +109,7 @@ StepReport Trainer::take_report() {
 void Trainer::report(size_t in_flight, const TrainerEvents& events) {
   while (launched_.size() > in_flight) {
     const StepReport r = take_report();
-    write_metrics(r);
+    write_metrics(r, events);
     if (events.step) events.step(r);
     watch_for_collapse(r, events);
   }
@@ -132,13 +133,13 @@ RunEnd Trainer::run(const TrainerEvents& events) {
     report(pause ? 0 : behind, events);
     if (alarmed_ && r.fail_on_collapse) {
       report(0, events);
-      save(events);
+      save(events, true);
       return RunEnd::collapsed;
     }
     if (due(r.knn_every)) evaluate(events);
     const bool stop = !last && events.stop && events.stop();
     if (stop) report(0, events);
-    if (stop || due(r.checkpoint_every)) save(events);
+    if (stop || due(r.checkpoint_every)) save(events, stop || last);
     if (stop) return RunEnd::stopped;
   }
   return RunEnd::finished;
@@ -170,31 +171,42 @@ void Trainer::evaluate(const TrainerEvents& events) {
   const Tensor q = extract_features(model_, *test_, EvalView::clean);
   const KnnReport report{step_ - 1, (step_ - 1) / loader_.batches(), knn_of_features(r, b, bank, q, *test_)};
   folder_.add_line(
-      fmt::format(R"({{"step":{},"epoch":{},"knn":{}}})", report.step, report.epoch, report.accuracy));
+      fmt::format(R"({{"step":{},"epoch":{},"knn":{}}})", report.step, report.epoch, report.accuracy),
+      events.alarm);
   if (events.knn) events.knn(report);
 }
 
-void Trainer::write_metrics(const StepReport& s) {
-  folder_.add_line(fmt::format(
-      R"({{"step":{},"epoch":{},"loss":{},"spread":{},{}"rate":{},"predictor_rate":{},"seconds":{:.6f}}})",
-      s.step, s.epoch, s.loss, s.spread, s.rank ? fmt::format(R"("rank":{},)", *s.rank) : "", s.rate,
-      s.predictor_rate, s.seconds));
+void Trainer::write_metrics(const StepReport& s, const TrainerEvents& events) {
+  folder_.add_line(
+      fmt::format(
+          R"({{"step":{},"epoch":{},"loss":{},"spread":{},{}"rate":{},"predictor_rate":{},"seconds":{:.6f}}})",
+          s.step, s.epoch, s.loss, s.spread, s.rank ? fmt::format(R"("rank":{},)", *s.rank) : "", s.rate,
+          s.predictor_rate, s.seconds),
+      events.alarm);
 }
 
-void Trainer::save(const TrainerEvents& events) {
+/// `ends`: the run ends here, so there is no later attempt.
+void Trainer::save(const TrainerEvents& events, bool ends) {
+  // The loss has shown the parameters before the last update; what is saved is those after it.
+  if (const int64_t odd = not_finite(model_.slab()); odd > 0)
+    fail(Exit::diverged,
+         "{} values of the network are not finite after step {}; nothing was saved, the last checkpoint is "
+         "intact. Try a smaller train.base_rate",
+         odd, step_ - 1);
   if (!folder_.exists()) return;
   const std::string path = folder_.checkpoint_path(step_);
-  const RunState state{.step = step_, .metrics_bytes = folder_.metrics_bytes()};
+  const RunState state{step_, folder_.metrics_bytes(), low_steps_, alarmed_};
   try {
     save_checkpoint(path, model_.slab(), to_metadata(state, model_, train_));
   } catch (const Error& e) {
-    // A full disk must not end a long run: the next interval tries again. At the end there is none.
-    if (step_ == total_steps_ || !events.alarm) throw;
+    // A full disk must not end a long run: the next interval tries again.
+    if (ends || e.code() != Exit::write || !events.alarm) throw;
     events.alarm(fmt::format("checkpoint not written, training goes on: {}", e.what()));
     return;
   }
   folder_.prune(step_, model_.recipe().keep_checkpoints);
   if (events.checkpoint) events.checkpoint(path);
+  if (ends) folder_.finish_lines();
 }
 
 std::string Trainer::resume(const std::string& path) {
@@ -204,6 +216,8 @@ std::string Trainer::resume(const std::string& path) {
   for (; !launched_.empty(); launched_.pop_front()) work_.take();  // of a run that an error has ended
   const Metadata then = load_checkpoint(path, model_.slab(), true);
   step_ = state.step;
+  low_steps_ = state.low_steps;
+  alarmed_ = state.alarmed;
   const std::string note = restore_circumstances(then, model_.compute());
   work_.forget_graphs();  // which hold the plans of before
   folder_.go_on(path, state.metrics_bytes);

@@ -49,9 +49,9 @@ class Trainer {
   /// Goes on where a checkpoint ended, bit for bit on the same device with any number of threads; otherwise
   /// returns a sentence that says what differs. Throws Error(Exit::checkpoint).
   std::string resume(const std::string& path);
-  /// Throws Error(Exit::diverged) when the loss is not finite. On CUDA a step is reported while the next one
-  /// is under way; a checkpoint is written when all steps before it are reported, so none holds what a loss
-  /// that is not finite has left.
+  /// Throws Error(Exit::diverged) when the loss is not finite, or what would be saved: no checkpoint holds
+  /// such values. On CUDA a step is reported while the next one is under way; a checkpoint is written when
+  /// all steps before it are reported. A full disk is an alarm, and Error(Exit::write) where the run ends.
   RunEnd run(const TrainerEvents& events);
 
   int64_t step() const { return step_; }  // steps launched
@@ -80,10 +80,10 @@ class Trainer {
   std::span<const int64_t> batch_of(int64_t step);
   int64_t epoch_of(int64_t step) const { return step / loader_.batches(); }
   std::pair<double, double> rates() const;
-  void write_metrics(const StepReport& report);
+  void write_metrics(const StepReport& report, const TrainerEvents& events);
   void watch_for_collapse(const StepReport& report, const TrainerEvents& events);
   void evaluate(const TrainerEvents& events);
-  void save(const TrainerEvents& events);
+  void save(const TrainerEvents& events, bool ends);
 
   Model& model_;
   const Dataset& train_;
@@ -96,7 +96,7 @@ class Trainer {
   std::vector<int64_t> index_;  // of a batch
   std::deque<Launched> launched_;
   Clock::time_point reported_{};  // the last time
-  int low_steps_ = 0;             // consecutive steps below the alarm's spread
+  int64_t low_steps_ = 0;         // consecutive steps below the alarm's spread
   bool alarmed_ = false;
 };
 
