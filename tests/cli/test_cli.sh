@@ -73,6 +73,38 @@ wait $victim
 check "SIGTERM exits with 143" test $? -eq 143
 check "SIGTERM leaves a checkpoint" bash -c 'ls term/checkpoint-*.safetensors'
 
+# What an interrupted run prints is what goes on with it, and gives what a run without a break gives.
+long=(--set train.steps=600 train.decay=0.001)
+check "a longer run" "$simsiam" train toy.toml --out unbroken --quiet "${long[@]}"
+"$simsiam" train toy.toml --out broken "${long[@]}" >broken.txt 2>&1 &
+victim=$!
+for _ in $(seq 200); do [ -s broken/metrics.jsonl ] && break; sleep 0.02; done
+kill -INT $victim
+wait $victim
+check "SIGINT exits with 130" test $? -eq 130
+command=$(sed -n 's/.*go on with: simsiam //p' broken.txt)
+check "the printed command goes on" bash -c "'$simsiam' $command --quiet"
+check "to the same end" test "$(body unbroken/checkpoint-000600.safetensors)" = "$(body broken/checkpoint-000600.safetensors)"
+
+# A disk that is full: files may not grow past 8 KiB. What the run ends with cannot be saved, and it says so.
+bash -c "trap '' XFSZ; ulimit -f 8; exec '$simsiam' train toy.toml --out full --quiet --set train.steps=100000" >full.txt 2>&1 &
+victim=$!
+for _ in $(seq 200); do [ -s full/metrics.jsonl ] && break; sleep 0.02; done
+kill -TERM $victim
+wait $victim
+check "a last checkpoint that cannot be written exits with 9" test $? -eq 9
+check "and sends nobody to resume it" bash -c "! grep -q 'go on with' full.txt"
+
+# The record of steps that were lost cannot be cut off while a program runs from it.
+cp -r two busy
+rm busy/checkpoint-000040.safetensors busy/metrics.jsonl
+cp "$(command -v sleep)" busy/metrics.jsonl
+busy/metrics.jsonl 30 &
+sleeper=$!
+exits 9 "cannot cut" "$simsiam" train toy.toml --out busy --resume auto --quiet
+kill $sleeper
+wait $sleeper 2>/dev/null
+
 last=whole/checkpoint-000040.safetensors
 check "eval" bash -c "'$simsiam' eval $last --json --baselines --robust --linear-epochs 2 | grep -q '\"backbone_unchanged\":true'"
 check "eval of fewer images than a batch" bash -c "'$simsiam' eval $last --limit 8 --baselines --no-linear --json | grep -q knn_untrained"
@@ -110,7 +142,6 @@ head -c 500 $last >torn.safetensors
 exits 5 "torn.safetensors" "$simsiam" eval torn.safetensors
 exits 5 "f.safetensors" "$simsiam" eval f.safetensors
 exits 5 "another recipe" "$simsiam" train toy.toml --set train.decay=0.1 --out whole --resume auto --quiet
-# A disk that is full: files may not grow past 8 KiB.
 exits 9 "features.safetensors" bash -c "trap '' XFSZ; ulimit -f 8; exec '$simsiam' features $last --data synthetic:2000 --out features.safetensors --page n.html"
 check "nothing half-written stays" bash -c "! ls features.safetensors* 2>/dev/null"
 

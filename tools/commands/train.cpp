@@ -38,9 +38,9 @@ int exit_code_of(RunEnd end) {
 }
 
 int run_train(const TrainOptions& o) {
-  Recipe recipe = o.recipe.load();
   const std::string from = resume_path(o);
   require_unmixed(o.out, from);
+  Recipe recipe = o.recipe.load(from.empty() ? Recipe{} : recipe_of(from));
   if (!from.empty() && recipe.precision == "auto")  // a run goes on as it began, on whatever device
     recipe.precision = recipe_of(from).precision;
   const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
@@ -70,8 +70,8 @@ int run_train(const TrainOptions& o) {
   const RunEnd end = trainer.run(events);
   progress.finish();
   if (end == RunEnd::stopped)
-    progress.line(
-        fmt::format("stopped after step {}; go on with --resume auto --out {}", trainer.step(), o.out));
+    progress.line(fmt::format("stopped after step {}; go on with: simsiam train --out {} --resume auto",
+                              trainer.step(), o.out));
   return exit_code_of(end);
 }
 
@@ -83,7 +83,9 @@ void add_train(CLI::App& app, int& exit_code) {
   o->recipe.add_to(*c);
   c->add_option("--out", o->out, "folder for metrics.jsonl, recipe.toml and checkpoints")
       ->capture_default_str();
-  c->add_option("--resume", o->resume, "checkpoint to go on from, or auto: the newest in --out")
+  c->add_option(
+       "--resume", o->resume,
+       "checkpoint to go on from, or auto: the newest in --out; by the recipe in it if none is named")
       ->expected(0, 1)
       ->default_str("auto");
   c->add_flag("--quiet", o->quiet, "no progress");
