@@ -180,6 +180,7 @@ TEST_CASE("a break changes neither the step at which a collapse ends the run nor
           "[run_folder]") {
   Recipe recipe = small_recipe();
   recipe.collapse_spread = 1000;  // every step is low: the alarm comes with the tenth
+  recipe.steps = 30;
   int alarms = 0;
   TrainerEvents events, stop;
   events.alarm = stop.alarm = [&](const std::string&) { ++alarms; };
@@ -191,7 +192,7 @@ TEST_CASE("a break changes neither the step at which a collapse ends the run nor
     CHECK(run_in(folder, recipe, stop) == RunEnd::stopped);
     const std::string newest = latest_checkpoint(folder.path.string());
     CHECK(run_in(folder, recipe, events, newest) == (fatal ? RunEnd::collapsed : RunEnd::finished));
-    CHECK(latest_checkpoint(folder.path.string()) == checkpoint(folder, fatal ? 10 : 20));
+    CHECK(latest_checkpoint(folder.path.string()) == checkpoint(folder, fatal ? 10 : 30));
     CHECK(alarms == 1);
   }
 }
