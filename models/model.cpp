@@ -51,7 +51,7 @@ Metadata run_metadata(const std::string& path) {
   const std::string version = out["stopgrad.version"];
   if (version != kCheckpointVersion)
     fail(Exit::checkpoint,
-         "{} is of version '{}', this program reads version {}; use the program that wrote it", path,
+         "{} is of version {}, this program reads version {}; use the program that wrote it", path,
          printable(version), kCheckpointVersion);
   return out;
 }
