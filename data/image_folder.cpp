@@ -34,7 +34,7 @@ std::string decode_into(const std::string& path, int size, const DecodeLimits& l
 [[noreturn]] void refuse(const FolderList& list, const std::vector<std::string>& bad, int max_bad) {
   std::string names;
   for (size_t i = 0; i < std::min<size_t>(bad.size(), 10); ++i) names += "\n  " + bad[i];
-  fail(Exit::data, "{}: more than {} bad images; remove them or raise max_bad. The first ones:{}", list.root,
+  fail(Exit::data, "{}: more than {} bad images; remove or repair them. The first ones:{}", list.root,
        max_bad, names);
 }
 

@@ -35,11 +35,12 @@ void Sgd::update() {
   });
 }
 
-double CosineSchedule::at(int64_t e) const {
-  if (e < warmup)
-    return warmup_start + (base - warmup_start) * static_cast<double>(e) / static_cast<double>(warmup);
+double CosineSchedule::at(int64_t step) const {
+  if (step < warmup)
+    return warmup_start + (base - warmup_start) * static_cast<double>(step) / static_cast<double>(warmup);
+  const int64_t since = std::max<int64_t>(step / hold * hold - warmup, 0);
   const double progress =
-      static_cast<double>(e - warmup) / static_cast<double>(std::max<int64_t>(total - warmup, 1));
+      static_cast<double>(since) / static_cast<double>(std::max<int64_t>(total - warmup, 1));
   return base * 0.5 * (1 + std::cos(M_PI * progress));
 }
 

@@ -26,13 +26,14 @@ class Sgd {
   StepValues rates_;  // [2]: rate, fixed_rate
 };
 
-/// rate(e) = base * 0.5 (1 + cos(pi e / total)) after a linear warm-up; e counts epochs or steps.
+/// rate(step) = base * 0.5 (1 + cos(pi step / total)) after a linear warm-up.
 struct CosineSchedule {
   double base = 0.05;
-  int64_t total = 1;
-  int64_t warmup = 0;  // units over which the rate climbs from warmup_start to base
+  int64_t total = 1;   // steps
+  int64_t warmup = 0;  // steps over which the rate climbs from warmup_start to base
   double warmup_start = 0;
-  double at(int64_t e) const;
+  int64_t hold = 1;  // steps for which the cosine stands still: those of an epoch, where it moves by epochs
+  double at(int64_t step) const;
 };
 
 /// Linear scaling: base * batch / 256 (Goyal et al. 2017, as in the paper's section 4).

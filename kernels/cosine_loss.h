@@ -7,7 +7,8 @@
 
 namespace stopgrad {
 
-inline constexpr int kMaxPairs = 8;
+/// Pairs of one call: four views, each predicting the three others.
+inline constexpr int kMaxPairs = 12;
 
 template <class T>
 struct CosineLossForward {

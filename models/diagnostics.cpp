@@ -58,4 +58,19 @@ double effective_rank(const Tensor& z) {
   return std::exp(entropy);
 }
 
+int64_t not_finite(const Tensor& x) {
+  const Tensor odd(x.pool(), {1}, DType::i64);
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    launch(x.device(), Summary<T>{x.count(), x.data<T>(), nullptr, nullptr, odd.data<int64_t>()});
+  });
+  return odd.to_vector<int64_t>()[0];
+}
+
+int64_t not_finite(const ParameterSlab& slab) {
+  int64_t out = not_finite(slab.values) + not_finite(slab.momenta);
+  for (const Buffer* buffer : slab.buffers()) out += not_finite(buffer->value);
+  return out;
+}
+
 }  // namespace stopgrad

@@ -1,8 +1,9 @@
 #pragma once
-// Is it collapsing? Meters over the representations of one batch (paper, section 4.1 and figure 2).
+// Is it collapsing, has it diverged? Meters over the representations of one batch (paper, section 4.1 and
+// figure 2).
 #include <span>
 
-#include "engine/tensor.h"
+#include "engine/module.h"
 
 namespace stopgrad {
 
@@ -24,5 +25,9 @@ double spread_of_deviations(std::span<const double> deviations);
 /// Costs an eigendecomposition of the smaller Gram matrix: for every step of a small net, now and then for a
 /// large.
 double effective_rank(const Tensor& z);
+
+/// How many values are NaN or infinite; of a network: parameters, momenta and running statistics.
+int64_t not_finite(const Tensor& x);
+int64_t not_finite(const ParameterSlab& slab);
 
 }  // namespace stopgrad

@@ -99,15 +99,21 @@ double knn_of_features(const Recipe& recipe, const Tensor& bank, const Dataset& 
                       recipe.knn_temperature);
 }
 
-Dataset first_images(const Dataset& set, int64_t count) {
+const Dataset& first_images(const Dataset& set, int64_t count, Dataset& room) {
   if (count <= 0 || count >= set.count) return set;
-  Dataset out = set;
-  out.count = count;
-  out.images.resize(static_cast<size_t>(count) * static_cast<size_t>(set.height) *
-                    static_cast<size_t>(set.width) * static_cast<size_t>(set.channels));
-  if (!out.labels.empty()) out.labels.resize(static_cast<size_t>(count));
-  if (!out.files.empty()) out.files.resize(static_cast<size_t>(count));
-  return out;
+  const auto first = [](const auto& from, int64_t n) {
+    return std::decay_t<decltype(from)>(from.begin(), from.begin() + std::min<int64_t>(n, std::ssize(from)));
+  };
+  room = {.name = set.name,
+          .count = count,
+          .height = set.height,
+          .width = set.width,
+          .channels = set.channels,
+          .images = first(set.images, count * set.image_bytes()),
+          .labels = first(set.labels, count),
+          .classes = set.classes,
+          .files = first(set.files, count)};
+  return room;
 }
 
 }  // namespace stopgrad

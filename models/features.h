@@ -23,7 +23,8 @@ Tensor pixel_features(Model& model, const Dataset& set, EvalView view);
 double knn_of_features(const Recipe& recipe, const Tensor& bank, const Dataset& train, const Tensor& queries,
                        const Dataset& test);
 
-/// The first `count` images of a set, labels too (all for 0).
-Dataset first_images(const Dataset& set, int64_t count);
+/// The first `count` images of a set, labels too: the set itself where that is all of it (also for 0), else a
+/// copy of these in `room`.
+const Dataset& first_images(const Dataset& set, int64_t count, Dataset& room);
 
 }  // namespace stopgrad

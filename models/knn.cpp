@@ -6,6 +6,7 @@
 #include "kernels/gemm.h"
 #include "kernels/normalize.h"
 #include "kernels/topk.h"
+#include "models/diagnostics.h"
 
 namespace stopgrad {
 
@@ -26,6 +27,13 @@ Neighbours nearest_neighbours(const Tensor& bank, const Tensor& queries, int k) 
   ENSURE(bank.shape().rank() == 2 && queries.shape().rank() == 2 && bank.channels() == queries.channels(),
          "knn: bank is {}, queries are {}", bank.shape(), queries.shape());
   ENSURE(bank.rows() > 0, "knn: the bank is empty");
+  for (const Tensor& x : {bank, queries})
+    if (const int64_t odd = not_finite(x); odd > 0)
+      fail(
+          Exit::diverged,
+          "knn: {} of {} features are not finite, so nothing is near them; the network has diverged, take an "
+          "older checkpoint",
+          odd, x.count());
   const Tensor b = unit_rows(bank), q = unit_rows(queries);
   Neighbours out;
   out.k = std::min(k, bank.rows());

@@ -15,6 +15,7 @@ struct Neighbours {
 };
 
 /// The k rows of `bank` [n, d] with the largest cosine to each row of `queries` [m, d]; float32, any lengths.
+/// Features that are not finite have no neighbours: Error(Exit::diverged).
 Neighbours nearest_neighbours(const Tensor& bank, const Tensor& queries, int k);
 
 /// Predicted label of every query. k is clamped to the size of the bank.

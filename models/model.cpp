@@ -6,16 +6,24 @@
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
 #include "kernels/cpu_features.h"
+#include "models/diagnostics.h"
 
 namespace stopgrad {
 
+namespace {
+/// Before a device is looked for: a wrong recipe is the first thing to be told about.
+const Recipe& checked(const Recipe& recipe) {
+  check_recipe(recipe);
+  return recipe;
+}
+}  // namespace
+
 Model::Model(const Recipe& recipe, ImageSize images)
-    : recipe_(recipe),
+    : recipe_(checked(recipe)),
       images_(images),
       compute_(recipe.device, static_cast<int>(recipe.threads), recipe.precision),
       permanent_(device()),
       step_(device(), device().is_cpu() ? size_t{16} << 20 : 0) {
-  check_recipe(recipe);
   if (recipe_.precision == "auto")  // decided once: checkpoints and recipe.toml hold what it became
     recipe_.precision =
         device().is_cpu() && cpu::bf16_is_fast_here() && !needs_float32(recipe_) ? "bf16" : "float32";
@@ -32,33 +40,57 @@ int Model::stored_channels() const {
   return pad ? std::max(images_.channels, 8) : images_.channels;
 }
 
-Recipe recipe_of(const std::string& checkpoint) {
-  const SafetensorsHeader header = read_header(checkpoint);
-  const auto recipe = header.metadata.find("stopgrad.recipe");
-  if (recipe == header.metadata.end())
-    fail(Exit::checkpoint, "{} holds no recipe; it is not a checkpoint of a run", checkpoint);
-  return parse_recipe(recipe->second, checkpoint);
+namespace {
+
+/// The metadata of a run's checkpoint, with a recipe and of the version that is read here.
+Metadata run_metadata(const std::string& path) {
+  Metadata out = read_header(path).metadata;
+  if (!out.contains("stopgrad.recipe"))
+    fail(Exit::checkpoint, "{} holds no recipe; it is not a checkpoint of a run (simsiam train makes them)",
+         path);
+  const std::string version = out["stopgrad.version"];
+  if (version != kCheckpointVersion)
+    fail(Exit::checkpoint,
+         "{} is of version {}, this program reads version {}; use the program that wrote it", path,
+         printable(version), kCheckpointVersion);
+  return out;
 }
 
-std::unique_ptr<Model> load_model(const std::string& path, int64_t threads, const std::string& device) {
-  const SafetensorsHeader header = read_header(path);
-  const auto recipe = header.metadata.find("stopgrad.recipe"),
-             size = header.metadata.find("stopgrad.image_size");
-  ImageSize images;
-  const bool known =
-      recipe != header.metadata.end() && size != header.metadata.end() &&
-      std::sscanf(size->second.c_str(), "%dx%dx%d", &images.height, &images.width, &images.channels) == 3;
+Recipe recipe_in(const Metadata& metadata, const std::string& path) {
+  try {
+    const Recipe recipe = parse_recipe(metadata.at("stopgrad.recipe"), path);
+    check_recipe(recipe);
+    return recipe;
+  } catch (const Error& e) {
+    fail(Exit::checkpoint, "the recipe inside {} is damaged: {}", path, e.what());
+  }
+}
+
+ImageSize image_size_in(const Metadata& metadata, const std::string& path) {
+  const auto size = metadata.find("stopgrad.image_size");
+  ImageSize out;
   auto sane = [](int n) { return n > 0 && n <= 16384; };
-  if (!known || !sane(images.height) || !sane(images.width) || !sane(images.channels))
-    fail(Exit::checkpoint,
-         "{} holds no recipe and image size; it is not a checkpoint of a run (simsiam train makes them)",
-         path);
-  Recipe r = parse_recipe(recipe->second, path);
+  if (size == metadata.end() ||
+      std::sscanf(size->second.c_str(), "%dx%dx%d", &out.height, &out.width, &out.channels) != 3 ||
+      !sane(out.height) || !sane(out.width) || !sane(out.channels))
+    fail(Exit::checkpoint, "{} holds no usable image size; it is not a checkpoint of a run", path);
+  return out;
+}
+
+}  // namespace
+
+Recipe recipe_of(const std::string& checkpoint) { return recipe_in(run_metadata(checkpoint), checkpoint); }
+
+std::unique_ptr<Model> load_model(const std::string& path, int64_t threads, const std::string& device) {
+  const Metadata metadata = run_metadata(path);
+  Recipe r = recipe_in(metadata, path);
   r.threads = threads;
   r.device = device;
   if (r.precision == "bf16" || r.precision == "tf32") r.precision = "float32";
-  auto model = std::make_unique<Model>(r, images);
+  auto model = std::make_unique<Model>(r, image_size_in(metadata, path));
   load_checkpoint(path, model->slab(), false);
+  if (const int64_t odd = not_finite(model->slab()); odd > 0)
+    fail(Exit::checkpoint, "{} holds {} values that are not finite; take an older checkpoint", path, odd);
   return model;
 }
 

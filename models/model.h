@@ -43,12 +43,15 @@ class Model {
   std::unique_ptr<ParameterSlab> slab_;
 };
 
+/// Of the metadata that a run writes into its checkpoints; another one is refused.
+inline constexpr const char* kCheckpointVersion = "1";
+
 /// The recipe in a checkpoint of a run. Throws Error(Exit::checkpoint).
 Recipe recipe_of(const std::string& checkpoint);
 
 /// The model of a checkpoint that a run wrote, with its recipe and weights, ready for evaluation: computed in
 /// float32 also after a run in bf16, as whoever reads the exported weights does. Throws
-/// Error(Exit::checkpoint).
+/// Error(Exit::checkpoint), also for weights that are not finite.
 std::unique_ptr<Model> load_model(const std::string& path, int64_t threads = 0,
                                   const std::string& device = "cpu");
 

@@ -36,10 +36,11 @@ void check_views(const Recipe& r) {
     in_range(key, x, 0.0f, 1.0f);
   if (!(0 < v.scale_min && v.scale_min <= v.scale_max && v.scale_max <= 1))
     fail(Exit::config, "augment.scale = [{}, {}]: 0 < min <= max <= 1 is needed", v.scale_min, v.scale_max);
-  if (!(0 < v.ratio_min && v.ratio_min <= v.ratio_max))
-    fail(Exit::config, "augment.ratio = [{}, {}]: 0 < min <= max is needed", v.ratio_min, v.ratio_max);
-  if (!(0 < v.blur_sigma_min && v.blur_sigma_min <= v.blur_sigma_max))
-    fail(Exit::config, "augment.blur_sigma = [{}, {}]: 0 < min <= max is needed", v.blur_sigma_min,
+  if (!(0.001f <= v.ratio_min && v.ratio_min <= v.ratio_max && v.ratio_max <= 1000))
+    fail(Exit::config, "augment.ratio = [{}, {}]: 0.001 <= min <= max <= 1000 is needed", v.ratio_min,
+         v.ratio_max);
+  if (!(0 < v.blur_sigma_min && v.blur_sigma_min <= v.blur_sigma_max && v.blur_sigma_max <= 100))
+    fail(Exit::config, "augment.blur_sigma = [{}, {}]: 0 < min <= max <= 100 is needed", v.blur_sigma_min,
          v.blur_sigma_max);
   for (float s : v.std) require(s > 0, "augment.std", fmt::format("{}", s), "must be positive");
 }

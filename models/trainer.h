@@ -8,6 +8,7 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "models/run_folder.h"
 #include "models/training_step.h"
 
 namespace stopgrad {
@@ -42,23 +43,21 @@ struct TrainerEvents {
 
 class Trainer {
  public:
-  /// Files go to `directory`: metrics.jsonl, recipe.toml, checkpoint-<step>.safetensors and latest (a name);
-  /// none if it is empty. `test` may be null: no kNN.
+  /// Files go to `directory`; none if it is empty. `test` may be null: no kNN.
   Trainer(Model& model, const Dataset& train, const Dataset* test, std::string directory);
 
   /// Goes on where a checkpoint ended, bit for bit on the same device with any number of threads; otherwise
   /// returns a sentence that says what differs. Throws Error(Exit::checkpoint).
   std::string resume(const std::string& path);
-  /// Throws Error(Exit::diverged) when the loss is not finite. On CUDA a step is reported while the next one
-  /// is under way; a checkpoint is written when all steps before it are reported, so none holds what a loss
-  /// that is not finite has left.
+  /// Throws Error(Exit::diverged) when the loss is not finite, or what would be saved: no checkpoint holds
+  /// such values. On CUDA a step is reported while the next one is under way; a checkpoint is written when
+  /// all steps before it are reported. A full disk is an alarm, and Error(Exit::write) where the run ends.
   RunEnd run(const TrainerEvents& events);
 
   int64_t step() const { return step_; }  // steps launched
   /// How many of them were replays of a captured step.
   int64_t replays() const { return work_.replays(); }
   int64_t total_steps() const { return total_steps_; }
-  int64_t steps_per_epoch() const { return loader_.batches(); }
   /// One step without events or files, waited for (benchmarks, tests).
   /// A full device is Error(Exit::memory) with a table of what holds its memory.
   StepReport train_step();
@@ -81,30 +80,24 @@ class Trainer {
   std::span<const int64_t> batch_of(int64_t step);
   int64_t epoch_of(int64_t step) const { return step / loader_.batches(); }
   std::pair<double, double> rates() const;
-  void write_metrics(const StepReport& report);
-  void write_line(const std::string& json);
+  void write_metrics(const StepReport& report, const TrainerEvents& events);
   void watch_for_collapse(const StepReport& report, const TrainerEvents& events);
   void evaluate(const TrainerEvents& events);
-  void save(const TrainerEvents& events);
-  void prune_checkpoints() const;
+  void save(const TrainerEvents& events, bool ends);
 
   Model& model_;
   const Dataset& train_;
   const Dataset* test_;
-  std::string directory_;
   Loader loader_;
   TrainingStep work_;
+  RunFolder folder_;
   CosineSchedule schedule_;
   int64_t total_steps_ = 0, step_ = 0;
   std::vector<int64_t> index_;  // of a batch
   std::deque<Launched> launched_;
   Clock::time_point reported_{};  // the last time
-  uint64_t metrics_bytes_ = 0;    // of metrics.jsonl that belong to the steps done
-  int low_steps_ = 0;             // consecutive steps below the alarm's spread
+  int64_t low_steps_ = 0;         // consecutive steps below the alarm's spread
   bool alarmed_ = false;
 };
-
-/// The newest checkpoint of a run's directory that can be read; empty if there is none.
-std::string latest_checkpoint(const std::string& directory);
 
 }  // namespace stopgrad

@@ -8,6 +8,7 @@
 #include "engine/checkpoint.h"
 #include "kernels/cpu_features.h"
 #include "models/diagnostics.h"
+#include "models/features.h"
 #include "models/knn.h"
 #include "models/linear_probe.h"
 #include "models/trainer.h"
@@ -256,6 +257,37 @@ TEST_CASE("kNN votes as the golden vector says", "[knn]") {
   CHECK(nearest_neighbours(b, q, 100).k == 6);
 }
 
+TEST_CASE("features that are not finite have no neighbours, and the search says so", "[knn]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor good = Tensor::of<float>(pool, {2, 2}, {1, 2, 3, 4}),
+               bad = Tensor::of<float>(pool, {2, 2}, {nan, nan, 3, nan});
+  const auto refused = [](const Tensor& bank, const Tensor& query) {
+    try {
+      knn_predict(bank, {0, 1}, query, 2, 0.1);
+      FAIL("found neighbours of NaN");
+    } catch (const Error& e) {
+      CHECK(e.code() == Exit::diverged);
+      CHECK_THAT(e.what(), Catch::Contains("3 of 4 features are not finite"));
+    }
+  };
+  refused(good, bad);
+  refused(bad, good);
+}
+
+TEST_CASE("a bank is the set itself, or a copy of no more than it needs", "[knn]") {
+  Dataset room;
+  for (int64_t all : {int64_t{0}, small_set().count, small_set().count + 1})
+    CHECK(&first_images(small_set(), all, room) == &small_set());
+  CHECK(room.images.capacity() == 0);
+  const Dataset& few = first_images(small_set(), 5, room);
+  CHECK(few.count == 5);
+  CHECK(few.images.capacity() == 5 * 8 * 8 * 3);
+  CHECK(few.labels.size() == 5);
+  CHECK(std::equal(few.images.begin(), few.images.end(), small_set().images.begin()));
+}
+
 TEST_CASE("a linear probe separates what is separable and leaves noise at chance", "[probe]") {
   cpu::Context context(1);
   const Pool pool(Device{.cpu = &context});
@@ -326,6 +358,9 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   refused("[net]\nblocks = [1, 1]", "net.blocks");
   refused("[augment]\nscale = [0.9, 0.2]", "augment.scale");
   refused("[augment]\nscale = [0.9]", "2 numbers");
+  refused("[augment]\nratio = [1e-4, 1]", "augment.ratio");
+  refused("[augment]\nratio = [1, 2000]", "augment.ratio");
+  refused("[augment]\nblur_sigma = [1, 200]", "augment.blur_sigma");
   refused("[train]\nsteps = 0", "train.steps");
   refused("[projector]\noutput_scale = -1", "projector.output_scale = -1");
   refused("[projector]\noutput_scale = 0.1\noutput_norm = false", "projector.output_norm");
@@ -333,6 +368,19 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   Recipe r;
   CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
   CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"), Catch::Contains("nonsense.key"));
+}
+
+TEST_CASE("a wrong recipe is told before a device is looked for", "[recipe]") {
+  Recipe recipe = small_recipe();
+  recipe.batch = 1;
+  recipe.device = "cuda:99";
+  try {
+    Model(recipe, {8, 8, 3});
+    FAIL("accepted");
+  } catch (const Error& e) {
+    CHECK(e.code() == Exit::config);
+    CHECK_THAT(e.what(), Catch::Contains("train.batch = 1"));
+  }
 }
 
 TEST_CASE("a batch too small for batch norm says what to do", "[models]") {
@@ -354,7 +402,24 @@ TEST_CASE("the cosine schedule starts at the base, ends near zero, and warms up 
   CHECK(warm.at(0) == 0);
   CHECK(warm.at(5) == Approx(0.5));
   CHECK(warm.at(10) == 1);
+  const CosineSchedule by_epochs{.base = 0.06, .total = 400, .hold = 4}, of_epochs{0.06, 100};
+  for (int64_t step : {0, 3, 4, 7, 200, 399}) CHECK(by_epochs.at(step) == of_epochs.at(step / 4));  // bits
   CHECK(scaled_rate(0.03, 512) == Approx(0.06));
+}
+
+TEST_CASE("the warm-up climbs with every step, also where the cosine moves by epochs", "[trainer]") {
+  Recipe recipe = small_recipe();  // four steps an epoch
+  recipe.schedule = "epoch";
+  recipe.warmup_epochs = 1.5;
+  Model model(recipe, {8, 8, 3});
+  Trainer trainer(model, small_set(), nullptr, "");
+  const double base = scaled_rate(recipe.base_rate, recipe.batch);
+  std::vector<double> rate;
+  for (int i = 0; i < 20; ++i) rate.push_back(trainer.train_step().rate);
+  for (size_t i = 0; i < 6; ++i) CHECK(rate[i] == Approx(base * static_cast<double>(i) / 6));
+  for (size_t i : {6, 7}) CHECK(rate[i] == base);
+  for (size_t i = 8; i < 20; ++i) CHECK(rate[i] == rate[i / 4 * 4]);
+  CHECK(rate[8] == Approx(base * 0.5 * (1 + std::cos(M_PI * 2 / 14))));
 }
 
 TEST_CASE("the predictor's rate does not decay, the others' does", "[trainer]") {

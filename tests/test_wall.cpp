@@ -169,6 +169,11 @@ TEST_CASE("the similarities, symmetries and view counts of the paper have right 
   SECTION("cross entropy") { c.similarity = SimSiamConfig::Similarity::cross_entropy; }
   SECTION("asymmetric, two pairs") { c.symmetry = SimSiamConfig::Symmetry::asymmetric_2x; }
   SECTION("three views") { c.views = 3; }
+  SECTION("four views") { c.views = 4; }
+  SECTION("four views, cross entropy") {
+    c.views = 4;
+    c.similarity = SimSiamConfig::Similarity::cross_entropy;
+  }
   SECTION("no batch norm in the heads") {
     c.encoder.hidden_norm = c.encoder.output_norm = c.predictor_hidden_norm = false;
   }

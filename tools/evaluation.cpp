@@ -55,15 +55,18 @@ namespace {
 /// by activations of the wrong scale.
 void gather_statistics(Model& model, const Dataset& train) {
   constexpr int kBatches = 30;
+  Trainer trainer(model, train, nullptr, "");
   for (int i = 0; i < kBatches; ++i) {
     Tape off(Tape::Mode::off);
-    Trainer(model, train, nullptr, "").forward(off, i);
+    trainer.forward(off, i);
   }
 }
 }  // namespace
 
 double knn_of_untrained(Model& model, const DataPair& data, EvalView view) {
-  Model fresh(model.recipe(), model.images());
+  Recipe recipe = model.recipe();
+  recipe.batch = std::min(recipe.batch, data.train.count);
+  Model fresh(recipe, model.images());
   gather_statistics(fresh, data.train);
   const Tensor bank = extract_features(fresh, data.train, view),
                queries = extract_features(fresh, data.test, view);

@@ -58,6 +58,11 @@ check "resume after SIGKILL" "$simsiam" train toy.toml --out parts --resume auto
 check "same weights and momenta" test "$(body whole/checkpoint-000040.safetensors)" = "$(body parts/checkpoint-000040.safetensors)"
 check "same metrics" test "$(metrics whole)" = "$(metrics parts)"
 exits 2 "holds a run already" "$simsiam" train toy.toml --out whole --quiet
+check "two checkpoints" "$simsiam" train toy.toml --out two --quiet
+exits 2 "--resume auto" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out two --quiet
+exits 2 "another run" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out whole --quiet
+check "a branch of a run in another folder" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out branch --quiet
+check "the branch's record is its own" test "$(metrics branch)" = "$(metrics two | tail -5)"
 check "one thread and two give what one gave" bash -c "'$simsiam' train toy.toml --out again --quiet && cmp <(sed 's/,\"seconds\".*//' whole/metrics.jsonl) <(sed 's/,\"seconds\".*//' again/metrics.jsonl)"
 
 "$simsiam" train toy.toml --out term --quiet --set train.steps=100000 >/dev/null 2>&1 &
@@ -68,8 +73,42 @@ wait $victim
 check "SIGTERM exits with 143" test $? -eq 143
 check "SIGTERM leaves a checkpoint" bash -c 'ls term/checkpoint-*.safetensors'
 
+# What an interrupted run prints is what goes on with it, and gives what a run without a break gives.
+long=(--set train.steps=600 train.decay=0.001)
+check "a longer run" "$simsiam" train toy.toml --out unbroken --quiet "${long[@]}"
+"$simsiam" train toy.toml --out broken "${long[@]}" >broken.txt 2>&1 &
+victim=$!
+for _ in $(seq 200); do [ -s broken/metrics.jsonl ] && break; sleep 0.02; done
+kill -INT $victim
+wait $victim
+check "SIGINT exits with 130" test $? -eq 130
+command=$(sed -n 's/.*go on with: simsiam //p' broken.txt)
+check "the printed command goes on" bash -c "'$simsiam' $command --quiet"
+check "to the same end" test "$(body unbroken/checkpoint-000600.safetensors)" = "$(body broken/checkpoint-000600.safetensors)"
+
+# A disk that is full: files may not grow past 8 KiB. What the run ends with cannot be saved, and it says so.
+bash -c "trap '' XFSZ; ulimit -f 8; exec '$simsiam' train toy.toml --out full --quiet --set train.steps=100000" >full.txt 2>&1 &
+victim=$!
+for _ in $(seq 200); do [ -s full/metrics.jsonl ] && break; sleep 0.02; done
+kill -TERM $victim
+wait $victim
+check "a last checkpoint that cannot be written exits with 9" test $? -eq 9
+check "and sends nobody to resume it" bash -c "! grep -q 'go on with' full.txt"
+
+# The record of steps that were lost cannot be cut off while a program runs from it.
+cp -r two busy
+rm busy/checkpoint-000040.safetensors busy/metrics.jsonl
+cp "$(command -v sleep)" busy/metrics.jsonl
+busy/metrics.jsonl 30 &
+sleeper=$!
+exits 9 "cannot cut" "$simsiam" train toy.toml --out busy --resume auto --quiet
+kill $sleeper
+wait $sleeper 2>/dev/null
+
 last=whole/checkpoint-000040.safetensors
 check "eval" bash -c "'$simsiam' eval $last --json --baselines --robust --linear-epochs 2 | grep -q '\"backbone_unchanged\":true'"
+check "eval of fewer images than a batch" bash -c "'$simsiam' eval $last --limit 8 --baselines --no-linear --json | grep -q knn_untrained"
+exits 2 "two training images" "$simsiam" eval $last --limit 1 --baselines
 check "features" "$simsiam" features $last --out f.safetensors --page n.html --queries 2 --neighbours 3
 check "features can be inspected" bash -c "'$simsiam' inspect f.safetensors | grep -q 'features .*F32 .*\[64,8\]'"
 check "inspect" bash -c "'$simsiam' inspect $last --recipe | grep -q 'encoder.layer1.0.conv1.weight'"
@@ -80,6 +119,8 @@ check "graph as text shows the walls" bash -c "[ \$('$simsiam' graph toy.toml | 
 check "graph without the wall shows none" bash -c "[ \$('$simsiam' graph toy.toml --no-wall | grep -c detach) -eq 0 ]"
 check "graph as svg, dot, json" bash -c "'$simsiam' graph toy.toml --out g.svg && '$simsiam' graph toy.toml --out g.dot && '$simsiam' graph toy.toml --out g.json && grep -q '<svg' g.svg"
 check "demo" "$simsiam" demo toy.toml --out demo --quiet
+check "a shorter demo in the same folder" "$simsiam" demo toy.toml --out demo --quiet --set train.steps=20
+check "its checkpoints are there, the earlier demo's are not" test "$(echo demo/*/*.safetensors)" = "demo/with_wall/checkpoint-000020.safetensors demo/without_wall/checkpoint-000020.safetensors"
 check "demo's summary" bash -c "grep -q robust_knn_trained demo/summary.json && [ -s demo/curves.html ] && [ -s demo/graph.svg ]"
 check "recipes that ship are recipes" bash -c "for r in '$root'/tools/recipes/*.toml; do '$simsiam' graph \"\$r\" --data synthetic:64 --set augment.preset=cifar --set data.image_size=32 --set train.batch=4 >/dev/null || exit 1; done"
 
@@ -92,11 +133,15 @@ exits 3 "cannot read the recipe" "$simsiam" train none.toml
 exits 4 "nowhere" "$simsiam" train toy.toml --data cifar10:nowhere --out e
 head -c 1000 /dev/urandom >bad.idx
 exits 4 "bad.idx" "$simsiam" train toy.toml --data idx:bad.idx --out e
+idx() { printf "\\0\\0\\10\\3\\0\\0\\0\\$(printf %o "$1")\\0\\0\\0\\10\\0\\0\\0\\10"; head -c $((64 * $1)) /dev/urandom; }
+labels() { printf "\\0\\0\\10\\1\\0\\0\\0\\$(printf %o "$1")"; head -c "$1" /dev/zero; }
+idx 64 >a.idx; labels 64 >a.lab; idx 16 >t.idx; labels 16 >t.lab
+check "idx files as the help says" "$simsiam" train toy.toml --data "idx:a.idx,a.lab;t.idx,t.lab" --set augment.preset=grey --out idx --quiet
+check "the help says it" bash -c "'$simsiam' info --recipe | grep -qF 'idx:IMAGES,LABELS;TEST_IMAGES,TEST_LABELS'"
 head -c 500 $last >torn.safetensors
 exits 5 "torn.safetensors" "$simsiam" eval torn.safetensors
 exits 5 "f.safetensors" "$simsiam" eval f.safetensors
 exits 5 "another recipe" "$simsiam" train toy.toml --set train.decay=0.1 --out whole --resume auto --quiet
-# A disk that is full: files may not grow past 8 KiB.
 exits 9 "features.safetensors" bash -c "trap '' XFSZ; ulimit -f 8; exec '$simsiam' features $last --data synthetic:2000 --out features.safetensors --page n.html"
 check "nothing half-written stays" bash -c "! ls features.safetensors* 2>/dev/null"
 

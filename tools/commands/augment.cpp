@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <numeric>
 
+#include "data/augmenter.h"
 #include "data/image_file.h"
 #include "engine/file.h"
 #include "tools/commands/commands.h"
@@ -55,9 +56,9 @@ std::vector<float> draw_views(const Recipe& r, const Dataset& set, const Augment
   std::iota(index.begin(), index.end(), o.first);
   std::vector<float> y(static_cast<size_t>(o.views) * static_cast<size_t>(count) *
                        static_cast<size_t>(set.image_bytes()));
-  cpu::run(Augment<float>{set.images.data(), set.height, set.width, set.channels, index.data(), count,
-                          o.views, 0, static_cast<uint64_t>(r.seed), static_cast<uint32_t>(o.epoch), r.views,
-                          set.height, set.width, set.channels, true, y.data()},
+  cpu::run(random_views({set.images.data(), set.height, set.width, set.channels}, index, r.views,
+                        static_cast<uint64_t>(r.seed), static_cast<uint32_t>(o.epoch), o.views,
+                        {set.height, set.width, set.channels}, y.data()),
            context);
   return y;
 }

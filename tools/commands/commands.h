@@ -22,12 +22,13 @@ void add_export(CLI::App& app, int& exit_code);
 void add_augment(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 
-/// Where a recipe comes from: a TOML file or none (the defaults), then --data and --set on top.
+/// Where a recipe comes from: a TOML file or none, then --data, --device, --precision and --set on top.
 struct RecipeOptions {
   std::string file, data, device, precision;
   std::vector<std::string> sets;
   void add_to(CLI::App& app);
-  Recipe load() const;
+  /// `without_file`: what stands for the file if there is none.
+  Recipe load(const Recipe& without_file = {}) const;
 };
 
 /// "25.7 K", "11.2 M"

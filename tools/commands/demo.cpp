@@ -69,6 +69,7 @@ Arm run_arm(Recipe recipe, bool wall, const DataPair& data, const DataPair& bank
   recipe.stop_gradient = wall;
   recipe.knn_every = recipe.checkpoint_every = 0;
   Model model(recipe, {data.train.height, data.train.width, data.train.channels});
+  remove_checkpoints(arm.directory);  // of an earlier demo: this one takes its place
   Trainer trainer(model, data.train, nullptr, arm.directory);
   Progress progress(0, recipe.batch * model.method().views(), o.quiet);
   progress.line(fmt::format("\n{}: {} steps of {} pairs, {} parameters, {}", arm.name, trainer.total_steps(),
@@ -158,7 +159,8 @@ int run_demo(const DemoOptions& o) {
     recipe.epochs = 0;
     recipe.steps = steps_for(recipe, data.train, o.seconds);
   }
-  const DataPair bank{first_images(data.train, o.bank), data.test};
+  Dataset part;
+  const DataPair bank{first_images(data.train, o.bank, part), data.test};
   const Arm a = run_arm(recipe, true, data, bank, o);
   const Arm b = run_arm(recipe, false, data, bank, o);
   const Baselines base = baselines(recipe, bank);
@@ -211,7 +213,10 @@ void add_demo(CLI::App& app, int& exit_code) {
   auto o = std::make_shared<DemoOptions>();
   CLI::App* c = app.add_subcommand("demo", "train with the wall and without it, and show both side by side");
   o->recipe.add_to(*c);
-  c->add_option("--out", o->out, "folder for curves, pictures, checkpoints and summary.json");
+  c->add_option(
+      "--out", o->out,
+      "folder for curves, pictures, checkpoints and summary.json; those of an earlier demo there are "
+      "replaced");
   c->add_option("--seconds", o->seconds,
                 "training time of one arm, turned into a number of steps by a rate measured first; 0: the "
                 "recipe's steps");

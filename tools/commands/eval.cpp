@@ -24,6 +24,10 @@ struct EvalOptions {
 int run_eval(const EvalOptions& o) {
   const auto model = load_model(o.checkpoint, o.threads, o.device);
   const DataPair data = open_pair(model->recipe(), o.data, o.limit);
+  if (o.baselines && data.train.count < 2)
+    fail(Exit::usage,
+         "--baselines needs two training images for the untrained net's batch norms, there is {}",
+         data.train.count);
   const uint64_t before = backbone_hash(*model);
   nlohmann::ordered_json out;
   out["checkpoint"] = o.checkpoint;
@@ -67,7 +71,8 @@ void add_eval(CLI::App& app, int& exit_code) {
   CLI::App* c = app.add_subcommand("eval", "kNN and linear probe on a checkpoint's frozen features");
   c->add_option("checkpoint", o->checkpoint, "checkpoint of a run")->required();
   c->add_option("--data", o->data, "another labelled set than the recipe's, of the same image size");
-  c->add_option("--limit", o->limit, "use only the first so many training images; 0: all");
+  c->add_option("--limit", o->limit, "use only the first so many training images; 0: all")
+      ->check(CLI::NonNegativeNumber);
   c->add_option("--linear-epochs", o->linear_epochs, "of the probe")->check(CLI::Range(1, 100000));
   c->add_option("--device", o->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   c->add_option("--threads", o->threads, "0: all processors");

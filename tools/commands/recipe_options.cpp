@@ -14,8 +14,8 @@ void RecipeOptions::add_to(CLI::App& app) {
   app.add_option("--set", sets, "key=value on top of the recipe, e.g. --set train.batch=64")->expected(1, -1);
 }
 
-Recipe RecipeOptions::load() const {
-  Recipe recipe = file.empty() ? Recipe{} : read_recipe(file);
+Recipe RecipeOptions::load(const Recipe& without_file) const {
+  Recipe recipe = file.empty() ? without_file : read_recipe(file);
   if (!data.empty()) recipe.data = data;
   if (!device.empty()) recipe.device = device;
   if (!precision.empty()) recipe.precision = precision == "fp32" ? "float32" : precision;

@@ -1,7 +1,6 @@
 // simsiam train: a recipe, a data set, a folder of results.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <filesystem>
 
 #include "kernels/cpu_features.h"
 #include "models/features.h"
@@ -39,8 +38,9 @@ int exit_code_of(RunEnd end) {
 }
 
 int run_train(const TrainOptions& o) {
-  Recipe recipe = o.recipe.load();
   const std::string from = resume_path(o);
+  require_unmixed(o.out, from);
+  Recipe recipe = o.recipe.load(from.empty() ? Recipe{} : recipe_of(from));
   if (!from.empty() && recipe.precision == "auto")  // a run goes on as it began, on whatever device
     recipe.precision = recipe_of(from).precision;
   const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
@@ -49,9 +49,6 @@ int run_train(const TrainOptions& o) {
   Trainer trainer(model, train, &test, o.out);
   std::string difference;
   if (!from.empty()) difference = trainer.resume(from);
-  else if (!latest_checkpoint(o.out).empty())
-    fail(Exit::usage, "{} holds a run already; go on with --resume auto, or name another folder with --out",
-         o.out);
 
   Progress progress(trainer.step(), recipe.batch * model.method().views(), o.quiet);
   progress.line(fmt::format(
@@ -73,8 +70,8 @@ int run_train(const TrainOptions& o) {
   const RunEnd end = trainer.run(events);
   progress.finish();
   if (end == RunEnd::stopped)
-    progress.line(
-        fmt::format("stopped after step {}; go on with --resume auto --out {}", trainer.step(), o.out));
+    progress.line(fmt::format("stopped after step {}; go on with: simsiam train --out {} --resume auto",
+                              trainer.step(), o.out));
   return exit_code_of(end);
 }
 
@@ -86,7 +83,9 @@ void add_train(CLI::App& app, int& exit_code) {
   o->recipe.add_to(*c);
   c->add_option("--out", o->out, "folder for metrics.jsonl, recipe.toml and checkpoints")
       ->capture_default_str();
-  c->add_option("--resume", o->resume, "checkpoint to go on from, or auto: the newest in --out")
+  c->add_option(
+       "--resume", o->resume,
+       "checkpoint to go on from, or auto: the newest in --out; by the recipe in it if none is named")
       ->expected(0, 1)
       ->default_str("auto");
   c->add_flag("--quiet", o->quiet, "no progress");

@@ -14,7 +14,8 @@ namespace {
 
 /// Half of the small set: five epochs of four steps, with a rate that changes in each.
 const Dataset& images() {
-  static const Dataset set = first_images(small_set(), 32);
+  static Dataset room;
+  static const Dataset& set = first_images(small_set(), 32, room);
   return set;
 }
 
