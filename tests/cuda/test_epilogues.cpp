@@ -9,6 +9,9 @@ using namespace stopgrad::test;
 
 namespace {
 
+/// Behind what is written, and must not be.
+constexpr size_t kBehind = 8;
+
 /// Whole packs, none, and whole ones that begin between two.
 struct Form {
   int64_t count;
@@ -21,7 +24,7 @@ void check_bias(const Form& form, bool in_place, bool accumulate) {
   const int rows = 3, columns = static_cast<int>(form.count);
   const size_t size = static_cast<size_t>(rows * columns) + form.offset;
   std::vector<float> from = integers<float>(size, 1), bias = integers<float>(form.count + form.offset, 2);
-  std::vector<T> to = integers<T>(size, 3), want = to;
+  std::vector<T> to = integers<T>(size + kBehind, 3), want = to;
   for (size_t i = form.offset; i < size; ++i) {
     const float value = (in_place ? 0 : from[i]) + bias[form.offset + (i - form.offset) % form.count];
     want[i] = T(value + (accumulate ? static_cast<float>(to[i]) : 0));
@@ -42,7 +45,7 @@ TEST_CASE("gradients of bf16 are widened into floats", "[cuda][epilogues]") {
       INFO(form.count << " elements from " << form.offset << " on, accumulate " << accumulate);
       const size_t size = static_cast<size_t>(form.count) + form.offset;
       std::vector<bf16> from = integers<bf16>(size, 1);
-      std::vector<float> to = integers<float>(size, 2), want = to;
+      std::vector<float> to = integers<float>(size + kBehind, 2), want = to;
       for (size_t i = form.offset; i < size; ++i)
         want[i] = static_cast<float>(from[i]) + (accumulate ? to[i] : 0);
       Mirror mirror;
