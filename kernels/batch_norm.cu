@@ -90,17 +90,22 @@ __global__ void __launch_bounds__(128, 4)
   for (int g = 0; g < call.groups; ++g) finish(call, g, c, sums, parts, part_rows, true);
 }
 
-/// y = relu((x - mean) * scale + beta + residual) of a row of P channels; residual may be null.
 template <int P, class T>
-__device__ __forceinline__ void map_row(const T* x, const T* residual, const Channels<P>& channels, bool relu,
-                                        T* y) {
-  float v[P], r[P] = {};
-  load<P>(x, v);
-  if (residual) load<P>(residual, r);
+struct Pair {
+  Pack<T, P> x, residual;
+};
+
+/// y = relu((x - mean) * scale + beta + residual) of a row of P channels, `adds` where there is a residual.
+template <bool adds, int P, class T>
+__device__ __forceinline__ void map_row(const Pack<T, P>& x, const Pack<T, P>& residual,
+                                        const Channels<P>& channels, bool relu, T* y) {
+  float v[P], r[P];
+  unpack(x, v);
+  if constexpr (adds) unpack(residual, r);
 #pragma unroll
   for (int k = 0; k < P; ++k) {
     v[k] = affine(v[k] - channels.mean[k], channels.scale[k], channels.beta[k]);
-    if (residual) v[k] += r[k];
+    if constexpr (adds) v[k] += r[k];
     if (relu) v[k] = gated(v[k], v[k]);
   }
   store<P>(y, v);
@@ -120,9 +125,17 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 #pragma unroll
   for (int k = 0; k < P; ++k) rstds[k] = variance ? 1 / sqrtf(rstd[mine + k] + eps) : rstd[mine + k];
   const Channels<P> own(mean + mine, rstds, gamma, beta, first);
-  for_each_row<true>(rows, channels, part_rows, first, [&](int64_t at) {
-    map_row<P>(x + at, residual ? residual + at : nullptr, own, relu, y + at);
-  });
+  const Walk walk(rows, channels, part_rows, first, true);
+  // Four reads of a thread are under way, with a residual as without.
+  if (residual) {
+    const auto read = [&](int64_t at) { return Pair<P, T>{pack_at<P>(x + at), pack_at<P>(residual + at)}; };
+    read_rows<2>(walk.count, walk.at, walk.stride, read,
+                 [&](int64_t at, const auto& row) { map_row<true>(row.x, row.residual, own, relu, y + at); });
+  } else {
+    const auto read = [&](int64_t at) { return pack_at<P>(x + at); };
+    read_rows<4>(walk.count, walk.at, walk.stride, read,
+                 [&](int64_t at, const auto& row) { map_row<false>(row, row, own, relu, y + at); });
+  }
 }
 
 /// All of it in one launch for what fits on the chip: x is read once.
@@ -141,15 +154,16 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
         const T* const x = call.x + (g + h) * group + first;
         const bool inside = first < call.channels && plan.part(round) < plan.parts;
         float shift[P] = {}, sums[2][P] = {};
-        if (inside) load<P>(x + int64_t{plan.part(round)} * plan.part_rows * call.channels, shift);
-        if (inside)
-          plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t at) {
-            T* const kept = plan.at(chip, h, 0, slot);
-            copy(kept, x + at);
+        if (inside) {
+          load<P>(x + int64_t{plan.part(round)} * plan.part_rows * call.channels, shift);
+          const auto read = [&](int64_t at) { return pack_at<P>(x + at); };
+          plan.for_each_row(round, call.rows, call.channels, read, [&](int slot, int64_t, const auto& row) {
+            put_pack(plan.at(chip, h, 0, slot), row);
             float v[P];
-            load<P>(kept, v);
+            unpack(row, v);
             add_row(v, shift, sums);
           });
+        }
         sum_rows<kOnChipThreads>(sums, plan.row(), plan.part_ty);
         if (inside && plan.row() == 0)
           put_part(parts + (int64_t{g + h} * plan.parts + plan.part(round)) * call.channels + first, shift,
@@ -172,11 +186,19 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
       const Channels<P> own(plan.numbers(chip, h, 0) + mine, plan.numbers(chip, h, 1) + mine, call.gamma,
                             call.beta, first);
       const int64_t begin = (g + h) * group + first;
+      const auto x = [&](int slot) { return pack_at<P>(plan.at(chip, h, 0, slot)); };
       for (int round = 0; round < plan.rounds; ++round)
-        plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t at) {
-          map_row<P>(plan.at(chip, h, 0, slot), call.residual ? call.residual + begin + at : nullptr, own,
-                     call.relu, call.y + begin + at);
-        });
+        if (call.residual) {
+          const auto read = [&](int64_t at) { return pack_at<P>(call.residual + begin + at); };
+          plan.for_each_row(round, call.rows, call.channels, read,
+                            [&](int slot, int64_t at, const auto& row) {
+                              map_row<true>(x(slot), row, own, call.relu, call.y + begin + at);
+                            });
+        } else {
+          plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t at) {
+            map_row<false>(x(slot), x(slot), own, call.relu, call.y + begin + at);
+          });
+        }
     }
   }
 }

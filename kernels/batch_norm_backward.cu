@@ -10,14 +10,30 @@ namespace {
 
 enum class Mask { none, from_x, from_y };  // what tells where the ReLU let a value pass
 
+/// What a pass reads of a row's P channels: dy, x, and y where the mask is in it.
+template <Mask mask, int P, class T>
+struct Row {
+  Pack<T, P> of[mask == Mask::from_y ? 3 : 2];
+
+  Row() = default;
+  __device__ __forceinline__ Row(const T* dy, const T* x, const T* y) {
+    of[0] = pack_at<P>(dy);
+    of[1] = pack_at<P>(x);
+    if constexpr (mask == Mask::from_y) of[2] = pack_at<P>(y);
+  }
+};
+
+/// Rows under way per thread: of 32 bytes or 48, they keep memory busy as four of 16 do.
+constexpr int kAtOnce = 2;
+
 /// dy', the gradient behind the ReLU, and x - mean, of P channels of a row.
 template <Mask mask, int P, class T>
-__device__ __forceinline__ void masked(const T* dy, const T* x, const T* y, const Channels<P>& channels,
+__device__ __forceinline__ void masked(const Row<mask, P, T>& row, const Channels<P>& channels,
                                        float (&grad)[P], float (&centered)[P]) {
   float gate[P];
-  load<P>(dy, grad);
-  load<P>(x, centered);
-  if constexpr (mask == Mask::from_y) load<P>(y, gate);
+  unpack(row.of[0], grad);
+  unpack(row.of[1], centered);
+  if constexpr (mask == Mask::from_y) unpack(row.of[2], gate);
 #pragma unroll
   for (int k = 0; k < P; ++k) {
     centered[k] = centered[k] - channels.mean[k];
@@ -28,10 +44,10 @@ __device__ __forceinline__ void masked(const T* dy, const T* x, const T* y, cons
 
 /// A row of the first pass: adds up dy' and dy' * (x - mean); dresidual = dy'. `grad` becomes dy'.
 template <Mask mask, int P, class T>
-__device__ __forceinline__ void add_row(const BatchNormBackward<T>& call, const T* dy, const T* x, int64_t at,
-                                        const Channels<P>& channels, float (&sums)[2][P], float (&grad)[P]) {
+__device__ __forceinline__ void add_row(const Row<mask, P, T>& row, const Channels<P>& channels,
+                                        float (&sums)[2][P], float (&grad)[P]) {
   float centered[P];
-  masked<mask, P>(dy, x, mask == Mask::from_y ? call.y + at : nullptr, channels, grad, centered);
+  masked(row, channels, grad, centered);
 #pragma unroll
   for (int k = 0; k < P; ++k) {
     sums[0][k] += grad[k];
@@ -43,6 +59,11 @@ template <int P>
 __device__ __forceinline__ void put_part(float2* out, const float (&sums)[2][P]) {
 #pragma unroll
   for (int k = 0; k < P; ++k) out[k] = make_float2(sums[0][k], sums[1][k]);
+}
+
+template <Mask mask, int P, class T>
+__device__ __forceinline__ Row<mask, P, T> row_of(const BatchNormBackward<T>& call, const T* dy, int64_t at) {
+  return {dy + at, call.x + at, mask == Mask::from_y ? call.y + at : nullptr};
 }
 
 template <int P, class T>
@@ -60,9 +81,11 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   float sums[2][P] = {};
   if (first < call.channels) {
     const Channels<P> own = channels_of<P>(call, static_cast<int>(blockIdx.z), first);
-    for_each_row<false>(call.rows, call.channels, part_rows, first, [&](int64_t at) {
+    const Walk walk(call.rows, call.channels, part_rows, first, false);
+    const auto read = [&](int64_t at) { return row_of<mask, P>(call, call.dy, at); };
+    read_rows<kAtOnce>(walk.count, walk.at, walk.stride, read, [&](int64_t at, const auto& row) {
       float grad[P];
-      add_row<mask, P>(call, call.dy + at, call.x + at, at, own, sums, grad);
+      add_row(row, own, sums, grad);
       if (call.dresidual) put<P>(call.dresidual + at, grad, call.accumulate_dresidual);
     });
   }
@@ -109,11 +132,11 @@ __global__ void __launch_bounds__(128, 4)
 
 /// A row of the second pass: dx = gamma * rstd * (dy' - mean(dy') - xhat * mean(dy' * xhat)).
 template <Mask mask, int P, class T>
-__device__ __forceinline__ void map_row(const BatchNormBackward<T>& call, const T* dy, const T* x, int64_t at,
-                                        const Channels<P>& channels, const float (&grad_mean)[P],
+__device__ __forceinline__ void map_row(const BatchNormBackward<T>& call, const Row<mask, P, T>& row,
+                                        int64_t at, const Channels<P>& channels, const float (&grad_mean)[P],
                                         const float (&slope)[P]) {
   float grad[P], centered[P];
-  masked<mask, P>(dy, x, mask == Mask::from_y ? call.y + at : nullptr, channels, grad, centered);
+  masked(row, channels, grad, centered);
 #pragma unroll
   for (int k = 0; k < P; ++k) grad[k] = channels.scale[k] * (grad[k] - grad_mean[k] - centered[k] * slope[k]);
   put<P>(call.dx + at, grad, call.accumulate_dx);
@@ -133,9 +156,10 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     grad_mean[k] = both.x;
     slope[k] = both.y;
   }
-  for_each_row<true>(call.rows, call.channels, part_rows, first, [&](int64_t at) {
-    map_row<mask, P>(call, dy + at, call.x + at, at, own, grad_mean, slope);
-  });
+  const Walk walk(call.rows, call.channels, part_rows, first, true);
+  const auto read = [&](int64_t at) { return row_of<mask, P>(call, dy, at); };
+  read_rows<kAtOnce>(walk.count, walk.at, walk.stride, read,
+                     [&](int64_t at, const auto& row) { map_row(call, row, at, own, grad_mean, slope); });
 }
 
 /// All of it in one launch for what fits on the chip: x and dy are read once, and stay as x and dy'.
@@ -155,16 +179,17 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
         float sums[2][P] = {};
         if (inside) {
           const Channels<P> own = channels_of<P>(call, g + h, first);
-          plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t row) {
-            const int64_t at = (g + h) * group + first + row;
-            T *const x = plan.at(chip, h, 0, slot), *const dy = plan.at(chip, h, 1, slot);
-            copy(x, call.x + at);
-            copy(dy, call.dy + at);
-            float grad[P];
-            add_row<mask, P>(call, dy, x, at, own, sums, grad);
-            if (mask != Mask::none) store<P>(dy, grad);
-            if (call.dresidual) put<P>(call.dresidual + at, grad, call.accumulate_dresidual);
-          });
+          const int64_t begin = (g + h) * group + first;
+          const auto read = [&](int64_t at) { return row_of<mask, P>(call, call.dy, begin + at); };
+          plan.for_each_row(round, call.rows, call.channels, read,
+                            [&](int slot, int64_t at, const auto& row) {
+                              float grad[P];
+                              add_row(row, own, sums, grad);
+                              put_pack(plan.at(chip, h, 0, slot), row.of[1]);
+                              store<P>(plan.at(chip, h, 1, slot), grad);
+                              if (call.dresidual)
+                                put<P>(call.dresidual + begin + at, grad, call.accumulate_dresidual);
+                            });
         }
         sum_rows<kOnChipThreads>(sums, plan.row(), plan.part_ty);
         if (inside && plan.row() == 0)
@@ -188,9 +213,10 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
       load<P>(plan.numbers(chip, h, 0) + static_cast<int>(threadIdx.x) * P, grad_mean);
       load<P>(plan.numbers(chip, h, 1) + static_cast<int>(threadIdx.x) * P, slope);
       for (int round = 0; round < plan.rounds; ++round)
-        plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t row) {
-          map_row<Mask::none, P>(call, plan.at(chip, h, 1, slot), plan.at(chip, h, 0, slot),
-                                 (g + h) * group + first + row, own, grad_mean, slope);
+        plan.for_each_row(round, call.rows, call.channels, [&](int slot, int64_t at) {
+          const T *const x = plan.at(chip, h, 0, slot), *const dy = plan.at(chip, h, 1, slot);
+          map_row(call, Row<Mask::none, P, T>(dy, x, nullptr), (g + h) * group + first + at, own, grad_mean,
+                  slope);
         });
     }
   }

@@ -55,19 +55,22 @@ struct OnChip {
   /// Where this thread stands in its part.
   __device__ __forceinline__ int row() const { return static_cast<int>(threadIdx.y) % part_ty; }
 
-  /// f(slot, at) for the rows of this thread in a round: `at` is their offset in the group.
+  /// The rows of this thread in a round, four at once, as read_rows has it: read(at) and use(slot, at, row),
+  /// where `at` is a row's offset in the group.
+  template <class Read, class Use>
+  __device__ __forceinline__ void for_each_row(int round, int rows, int channels, Read read, Use use) const {
+    const int begin = part(round) * part_rows, end = min(rows, begin + part_rows), first = begin + row();
+    const int slot = round * (part_rows / part_ty) * kOnChipThreads +
+                     static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
+    const auto at = [&](int i) { return (int64_t{first} + int64_t{i} * part_ty) * channels; };
+    read_rows<4>((end - first + part_ty - 1) / part_ty, 0, 1, [&](int i) { return read(at(i)); },
+                 [&](int i, const auto& row) { use(slot + i * kOnChipThreads, at(i), row); });
+  }
+  /// The same where nothing of the device's memory is read: f(slot, at).
   template <class F>
   __device__ __forceinline__ void for_each_row(int round, int rows, int channels, F f) const {
-    const int begin = part(round) * part_rows, end = min(rows, begin + part_rows);
-    int slot = round * (part_rows / part_ty) * kOnChipThreads +
-               static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
-    int64_t at = int64_t{begin + row()} * channels;
-#pragma unroll 4
-    for (int r = begin + row(); r < end; r += part_ty) {
-      f(slot, at);
-      slot += kOnChipThreads;
-      at += int64_t{part_ty} * channels;
-    }
+    for_each_row(
+        round, rows, channels, [](int64_t) { return 0; }, [&](int slot, int64_t at, int) { f(slot, at); });
   }
   /// The pack in a slot of the `which`-th kept row of a group.
   template <class T>

@@ -34,21 +34,46 @@ struct Tiles {
   dim3 block() const { return {static_cast<unsigned>(tx), static_cast<unsigned>(ty), 1}; }
 };
 
-/// The rows of one thread, in a kernel launched with Tiles: f(element) is called with the offset of the first
-/// of its P channels, from the first row or, `backwards`, from the last.
+/// The rows of one thread, in a kernel launched with Tiles: `count` of them from offset `at` of the first of
+/// its P channels on, from the first row or, `backwards`, from the last.
+struct Walk {
+  int count;  // none or less where the part has fewer rows than the block
+  int64_t at, stride;
+
+  __device__ __forceinline__ Walk(int rows, int channels, int part_rows, int first_channel, bool backwards) {
+    const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
+    const int step = static_cast<int>(blockDim.y), row = begin + static_cast<int>(threadIdx.y);
+    count = (end - row + step - 1) / step;
+    at = (int64_t{blockIdx.z} * rows + row) * channels + first_channel;
+    stride = int64_t{step} * channels;
+    if (backwards) {
+      at += (count - 1) * stride;
+      stride = -stride;
+    }
+  }
+};
+
+/// f(element) for each of them. For kernels that only read: see read_rows.
 template <bool backwards, class F>
 __device__ __forceinline__ void for_each_row(int rows, int channels, int part_rows, int first_channel, F f) {
-  const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
-  const int step = static_cast<int>(blockDim.y), row = begin + static_cast<int>(threadIdx.y);
-  int count = (end - row + step - 1) / step;  // none or less where the part has fewer rows than the block
-  int64_t at = (int64_t{blockIdx.z} * rows + row) * channels + first_channel,
-          stride = int64_t{step} * channels;
-  if (backwards) {
-    at += (count - 1) * stride;
-    stride = -stride;
-  }
+  Walk walk(rows, channels, part_rows, first_channel, backwards);
 #pragma unroll 4
-  for (; count > 0; --count, at += stride) f(at);
+  for (; walk.count > 0; --walk.count, walk.at += walk.stride) f(walk.at);
+}
+
+/// `count` rows, `stride` apart: read(i) of `at_once` of them before use(i, what was read) of the first. The
+/// compiler leaves a read behind the write above it, which might be to the same place, and a thread would
+/// have one row under way.
+template <int at_once, class I, class Read, class Use>
+__device__ __forceinline__ void read_rows(int count, I i, I stride, Read read, Use use) {
+  for (; count >= at_once; count -= at_once, i += at_once * stride) {
+    decltype(read(i)) row[at_once];
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) row[k] = read(i + k * stride);
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) use(i + k * stride, row[k]);
+  }
+  for (; count > 0; --count, i += stride) use(i, read(i));
 }
 
 /// What a thread knows of its channels.

@@ -111,6 +111,12 @@ void Context::fail_library(const char* call, const char* says, bool memory) {
   throw Error(Exit::device, broken_);
 }
 
+bool Context::survives() {
+  if (!usable() || cudaStreamSynchronize(stream()) != cudaSuccess) return false;
+  cudaGetLastError();  // which the library may have left, and a later check would see
+  return true;
+}
+
 void* Context::scratch(size_t bytes) {
   if (bytes <= capacity_) return scratch_;
   refuse_during_capture(fmt::format("scratch memory would grow to {} bytes", bytes));

@@ -61,6 +61,9 @@ class Context {
 
   /// False after an error that the device does not recover from: nothing may be called on it any more.
   bool usable() const { return broken_.empty(); }
+  /// After a library's error: whether the device goes on, so that the error is the library's alone. Waits for
+  /// the stream.
+  bool survives();
   /// The same for a library's error, in its own words.
   [[noreturn]] void fail_library(const char* call, const char* says, bool memory);
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/check.h"
+
 namespace stopgrad::cuda {
 
 namespace {
@@ -119,41 +121,79 @@ ConvGraph::ConvGraph(const Cudnn& dnn, ConvTarget target, ConvDirection directio
                            accumulate, what)),
       graph_(graph(dnn, target, operation_, what)) {}
 
-std::vector<ConvEngine> ConvGraph::offered(bool tensor_cores) const {
+std::vector<ConvEngine> ConvGraph::offered(bool tensor_cores, size_t most) const {
   std::vector<ConvEngine> out;
-  for (const auto rank : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B}) offer(rank, tensor_cores, out);
-  if (out.empty()) offer(CUDNN_HEUR_MODE_FALLBACK, tensor_cores, out);
+  Refusals refusals;
+  const auto offer = [&](cudnnBackendHeurMode_t rank) {
+    const size_t enough = std::min(most, out.size() + kPerRank);
+    for_each_fit(rank, tensor_cores, [&](const std::string& text, Descriptor& config) {
+      if (out.size() == enough) return false;
+      const auto had = [&](const ConvEngine& each) { return each.text == text; };
+      if (std::none_of(out.begin(), out.end(), had))
+        if (auto engine = finalized(text, config, refusals)) out.push_back(std::move(*engine));
+      return true;
+    });
+  };
+  for (const auto rank : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B})
+    if (out.size() < most) offer(rank);
+  if (out.empty()) offer(CUDNN_HEUR_MODE_FALLBACK);
+  if (out.empty() && refusals.count > 0)
+    fail(Exit::device,
+         "cudnnBackendFinalize: cuDNN {} has no engine for {}: {} failed, the first with \"{}\"",
+         dnn_.cudnnGetVersion(), what_, refusals.count, dnn_.cudnnGetErrorString(refusals.first));
   if (out.empty()) dnn_.check(CUDNN_STATUS_NOT_SUPPORTED, "cudnnBackendFinalize", what_);
   return out;
 }
 
-void ConvGraph::offer(cudnnBackendHeurMode_t rank, bool tensor_cores, std::vector<ConvEngine>& out) const {
+std::optional<ConvEngine> ConvGraph::find(const std::string& text, bool tensor_cores) const {
+  std::optional<ConvEngine> out;
+  Refusals ignored;
+  for (const auto rank : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+    bool found = false;
+    for_each_fit(rank, tensor_cores, [&](const std::string& each, Descriptor& config) {
+      found = each == text;
+      if (found)
+        if (auto engine = finalized(text, config, ignored)) out.emplace(std::move(*engine));
+      return !found;
+    });
+    if (found) break;
+  }
+  return out;
+}
+
+void ConvGraph::for_each_fit(cudnnBackendHeurMode_t rank, bool tensor_cores, const Visit& visit) const {
   Descriptor heuristics(dnn_, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph_).set(CUDNN_ATTR_ENGINEHEUR_MODE, rank);
   if (target_.properties) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *target_.properties);
   if (!heuristics.finalize()) return;
-  const size_t enough = out.size() + kPerRank;
   for (Descriptor& config :
        heuristics.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)) {
-    if (out.size() == enough) break;
     const Descriptor engine =
         std::move(config.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1).at(0));
     if (!is_fit(engine, tensor_cores, rank != CUDNN_HEUR_MODE_FALLBACK)) continue;
-    const std::string text = text_of(engine, config);
-    if (std::any_of(out.begin(), out.end(), [&](const ConvEngine& had) { return had.text == text; }))
-      continue;
-    Descriptor plan(dnn_, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
-    if (target_.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target_.handle);
-    if (target_.properties) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target_.properties);
-    if (!plan.finalize()) continue;
-    const auto workspace = static_cast<size_t>(plan.value<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
-    if (workspace <= kConvWorkspace) out.push_back({text, workspace, std::move(config), std::move(plan)});
+    if (!visit(text_of(engine, config), config)) return;
   }
 }
 
-bool ConvGraph::launch(const ConvEngine& engine, cudnnHandle_t handle, const void* x, const void* w,
-                       const void* y, void* workspace) const {
+/// Among some thousand plans one may fail for a reason of its own: that is no reason to end a run.
+std::optional<ConvEngine> ConvGraph::finalized(const std::string& text, Descriptor& config,
+                                               Refusals& refusals) const {
+  Descriptor plan(dnn_, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+  if (target_.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target_.handle);
+  if (target_.properties) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target_.properties);
+  const cudnnStatus_t status = plan.try_to_finalize();
+  if (dnn_.is_refusal(status, "cudnnBackendFinalize")) {
+    if (!is_unsupported(status) && refusals.count++ == 0) refusals.first = status;
+    return {};
+  }
+  const auto workspace = static_cast<size_t>(plan.value<int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE));
+  if (workspace > kConvWorkspace) return {};
+  return ConvEngine{text, workspace, std::move(config), std::move(plan)};
+}
+
+cudnnStatus_t ConvGraph::launch(const ConvEngine& engine, cudnnHandle_t handle, const void* x, const void* w,
+                                const void* y, void* workspace) const {
   const auto at = [](const void* pointer) { return const_cast<void*>(pointer); };
   const Descriptor pointers =
       Descriptor(dnn_, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
@@ -162,9 +202,8 @@ bool ConvGraph::launch(const ConvEngine& engine, cudnnHandle_t handle, const voi
           .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, workspace)
           .finalized(what_);
   const cudnnStatus_t status = dnn_.cudnnBackendExecute(handle, engine.plan.get(), pointers.get());
-  if (is_unsupported(status)) return false;
-  dnn_.check(status, "cudnnBackendExecute", what_);
-  return true;
+  dnn_.is_refusal(status, "cudnnBackendExecute");  // before anything else is called: the device may be gone
+  return status;
 }
 
 }  // namespace stopgrad::cuda

@@ -36,7 +36,12 @@ ConvPlan::ConvPlan(Libraries& libraries, ConvDirection direction, const ConvShap
 }
 
 void ConvPlan::choose() {
-  std::vector<ConvEngine> engines = graph_->offered(tensor_cores_);
+  const auto find = [&](const std::string& text) {
+    if (auto found = graph_->find(text, tensor_cores_)) chosen_.emplace(std::move(*found));
+    return chosen_.has_value();
+  };
+  if (libraries_.take_kept(key_, find)) return;
+  std::vector<ConvEngine> engines = graph_->offered(tensor_cores_, libraries_.searches() ? SIZE_MAX : 1);
   std::vector<std::string> names;
   for (const ConvEngine& each : engines) names.push_back(each.text);
   chosen_.emplace(std::move(engines[libraries_.choose(key_, names, [&] { return search(engines); })]));
@@ -52,20 +57,25 @@ int ConvPlan::search(const std::vector<ConvEngine>& engines) {
   size_t most = 0;
   for (const ConvEngine& each : engines) most = std::max(most, each.workspace);
   void* const workspace = memory.add(most);
-  const int best = fastest(libraries_.context, static_cast<int>(engines.size()),
-                           [&](int i) { return launch(engines[size_t(i)], a, b, workspace, out); });
-  return std::max(best, 0);
+  cudnnStatus_t last = CUDNN_STATUS_SUCCESS;
+  const int best = fastest(libraries_.context, static_cast<int>(engines.size()), [&](int i) {
+    const cudnnStatus_t status = launch(engines[size_t(i)], a, b, workspace, out);
+    if (status != CUDNN_STATUS_SUCCESS) last = status;
+    return status == CUDNN_STATUS_SUCCESS;
+  });
+  if (best < 0) libraries_.check(last, "cudnnBackendExecute", what_.c_str());
+  return best;
 }
 
 void ConvPlan::run(const void* a, const void* b, void* workspace, void* out) {
   for (const void* pointer : {a, b, static_cast<const void*>(out)})
     ENSURE(reinterpret_cast<uintptr_t>(pointer) % ConvGraph::kAlignment == 0,
            "cuda: {}: its tensors must begin at multiples of {} bytes", what_, ConvGraph::kAlignment);
-  if (!launch(*chosen_, a, b, workspace, out))
-    libraries_.check(CUDNN_STATUS_NOT_SUPPORTED, "cudnnBackendExecute", what_.c_str());
+  libraries_.check(launch(*chosen_, a, b, workspace, out), "cudnnBackendExecute", what_.c_str());
 }
 
-bool ConvPlan::launch(const ConvEngine& engine, const void* a, const void* b, void* workspace, void* out) {
+cudnnStatus_t ConvPlan::launch(const ConvEngine& engine, const void* a, const void* b, void* workspace,
+                               void* out) {
   const cudnnHandle_t handle = libraries_.cudnn();
   switch (direction_) {
     case ConvDirection::forward:

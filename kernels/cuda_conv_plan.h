@@ -22,7 +22,7 @@ class ConvPlan {
 
  private:
   int search(const std::vector<ConvEngine>& engines);
-  bool launch(const ConvEngine& engine, const void* a, const void* b, void* workspace, void* out);
+  cudnnStatus_t launch(const ConvEngine& engine, const void* a, const void* b, void* workspace, void* out);
 
   Libraries& libraries_;
   const ConvDirection direction_;

@@ -18,6 +18,12 @@ void Cudnn::check(cudnnStatus_t status, const char* call, const std::string& wha
 
 bool Cudnn::usable() const { return context == nullptr || context->usable(); }
 
+bool Cudnn::is_refusal(cudnnStatus_t status, const char* call) const {
+  if (status == CUDNN_STATUS_SUCCESS) return false;
+  if (!is_unsupported(status) && context != nullptr && !context->survives()) check(status, call);
+  return true;
+}
+
 Descriptor::Descriptor(const Cudnn& dnn, cudnnBackendDescriptorType_t type) : dnn_(dnn) {
   dnn_.check(dnn_.cudnnBackendCreateDescriptor(type, &at_), "cudnnBackendCreateDescriptor",
              "this kind of descriptor");
@@ -43,7 +49,7 @@ size_t Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendAttributeTy
 }
 
 bool Descriptor::finalize() {
-  const cudnnStatus_t status = dnn_.cudnnBackendFinalize(at_);
+  const cudnnStatus_t status = try_to_finalize();
   if (is_unsupported(status)) return false;
   dnn_.check(status, "cudnnBackendFinalize");
   return true;

@@ -20,6 +20,9 @@ struct Cudnn : CudnnFunctions {
   void check(cudnnStatus_t status, const char* call, const std::string& what = {}) const;
   /// False after an error that the device does not recover from.
   bool usable() const;
+  /// Whether an engine that failed with this status is only one to leave alone; throws as check() does where
+  /// the device has failed with it.
+  bool is_refusal(cudnnStatus_t status, const char* call) const;
 
   Context* const context;
 };
@@ -56,6 +59,8 @@ class Descriptor {
 
   /// False where cuDNN does not support what is described; throws on other errors.
   bool finalize();
+  /// Throws on none.
+  cudnnStatus_t try_to_finalize() { return dnn_.cudnnBackendFinalize(at_); }
   /// Throws on those too: `what` is what is not supported.
   Descriptor finalized(const std::string& what);
 

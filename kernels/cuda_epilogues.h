@@ -11,8 +11,10 @@ namespace stopgrad::cuda {
 /// to = from (+ to when accumulate)
 void widen(const bf16* from, float* to, int64_t count, bool accumulate, Context& context);
 
-/// to[r, c] = from[r, c] + bias[c] (+ to[r, c] when accumulate), rounded once.
-void add_bias(const float* from, const float* bias, bf16* to, int rows, int columns, bool accumulate,
+/// to[r, c] = from[r, c] + bias[c] (+ to[r, c] when accumulate), rounded once; without `from`, which may be
+/// null, bias[c] alone. T is bf16 or float.
+template <class T>
+void add_bias(const float* from, const float* bias, T* to, int rows, int columns, bool accumulate,
               Context& context);
 
 }  // namespace stopgrad::cuda

@@ -2,6 +2,7 @@
 // as c' = b' a', whose matrices are ours read column by column; a bias per column of c is one per row of c'.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/check.h"
@@ -40,6 +41,7 @@ class GemmPlan {
     set(CUBLASLT_MATMUL_DESC_TRANSA, call.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, call.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
     if (call.bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    adds_bias_ = call.bias;
     layout(&b, dtype_of<T>, call.transpose_b ? call.k : call.n, call.transpose_b ? call.n : call.k);
     layout(&a, dtype_of<T>, call.transpose_a ? call.m : call.k, call.transpose_a ? call.k : call.m);
     layout(&c, dtype_of<Out>, call.n, call.m);
@@ -65,6 +67,8 @@ class GemmPlan {
   }
 
   void bias(const void* at) { set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, at); }
+  /// False where the library does not add the bias that was asked for: it knows none for some small sizes.
+  bool adds_bias() const { return adds_bias_; }
   /// c = a b (+ c when accumulate)
   void run(const void* at_a, const void* at_b, void* at_c, bool accumulate, void* workspace) {
     check(launch(algorithm_, at_a, at_b, at_c, accumulate, workspace), "cublasLtMatmul");
@@ -92,31 +96,47 @@ class GemmPlan {
   }
 
   void choose(const Bytes& bytes) {
-    const std::vector<cublasLtMatmulAlgo_t> candidates = offered();
+    std::vector<cublasLtMatmulAlgo_t> candidates = offered();
+    if (candidates.empty() && adds_bias_) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_DEFAULT);
+      adds_bias_ = false;
+      candidates = offered();
+    }
+    if (candidates.empty()) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
     std::vector<std::string> names;
     for (const cublasLtMatmulAlgo_t& each : candidates) names.push_back(text_of(each));
-    algorithm_ = candidates[libraries_.choose(key_, names, [&] { return search(candidates, bytes); })];
+    const auto take = [&](size_t i) { algorithm_ = candidates[i]; };
+    const auto find = [&](const std::string& text) {
+      const auto at = std::find(names.begin(), names.end(), text);
+      if (at != names.end()) take(static_cast<size_t>(at - names.begin()));
+      return at != names.end();
+    };
+    if (!libraries_.take_kept(key_, find))
+      take(libraries_.choose(key_, names, [&] { return search(candidates, bytes); }));
   }
 
-  /// In the library's order, at least one.
+  /// In the library's order. None whose partial sums are kept in the type of the result, which may be bf16.
   std::vector<cublasLtMatmulAlgo_t> offered() {
     const auto& f = libraries_.blas();
     cublasLtMatmulPreference_t preference = nullptr;
     check(f.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
-    const size_t workspace = kWorkspace;
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
+      check(f.cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value),
+            "cublasLtMatmulPreferenceSetAttribute");
+    };
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspace);
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     cublasLtMatmulHeuristicResult_t found[8] = {};
     int count = 0;
-    check(f.cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                                 &workspace, sizeof workspace),
-          "cublasLtMatmulPreferenceSetAttribute");
-    check(f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 8, found,
-                                           &count),
-          "cublasLtMatmulAlgoGetHeuristic");
+    const cublasStatus_t status = f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c,
+                                                                   c, preference, 8, found, &count);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) count = 0;
+    else check(status, "cublasLtMatmulAlgoGetHeuristic");
     f.cublasLtMatmulPreferenceDestroy(preference);
     std::vector<cublasLtMatmulAlgo_t> out;
     for (int i = 0; i < count; ++i)
       if (found[i].state == CUBLAS_STATUS_SUCCESS) out.push_back(found[i].algo);
-    if (out.empty()) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
     return out;
   }
 
@@ -127,18 +147,21 @@ class GemmPlan {
     void* const at_c = memory.add(bytes.c);
     if (bytes.bias) bias(memory.add(bytes.bias));
     void* const workspace = memory.add(kWorkspace);
+    cublasStatus_t last = CUBLAS_STATUS_SUCCESS;
     const int best = fastest(libraries_.context, static_cast<int>(candidates.size()), [&](int i) {
       const cublasStatus_t status = launch(candidates[size_t(i)], at_a, at_b, at_c, false, workspace);
-      if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return false;
-      check(status, "cublasLtMatmul");
-      return true;
+      if (status == CUBLAS_STATUS_SUCCESS) return true;
+      last = status;
+      if (!libraries_.context.survives()) check(status, "cublasLtMatmul");
+      return false;
     });
-    if (best < 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmul");
+    if (best < 0) check(last, "cublasLtMatmul");
     return best;
   }
 
   Libraries& libraries_;
   std::string what_, key_;
+  bool adds_bias_ = false;
   cublasLtMatmulAlgo_t algorithm_{};
 };
 
@@ -156,6 +179,7 @@ void multiply(const Gemm<T, Out>& call, void* workspace, Context& context) {
   GemmPlan& p = *kept;
   if (call.bias) p.bias(call.bias);
   p.run(call.a, call.b, call.c, call.accumulate, workspace);
+  if (call.bias && !p.adds_bias()) add_bias(nullptr, call.bias, call.c, call.m, call.n, true, context);
 }
 
 }  // namespace

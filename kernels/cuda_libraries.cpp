@@ -2,7 +2,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "kernels/check.h"
@@ -68,21 +67,25 @@ PlanBook& Libraries::book() {
   return *book_;
 }
 
+bool Libraries::take_kept(const std::string& key, const std::function<bool(const std::string&)>& find) {
+  const std::string kept = book().find(key);
+  if (kept.empty()) return false;
+  const bool found = find(kept);
+  if (found) book().take(key, kept, false);
+  else PlanBook::warn_on_stderr(key + ": the algorithm kept for it is not offered any more");
+  return found;
+}
+
 size_t Libraries::choose(const std::string& key, const std::vector<std::string>& offered,
                          const std::function<int()>& search) {
-  const std::string kept = book().find(key);
-  const auto found = std::find(offered.begin(), offered.end(), kept);
-  if (found != offered.end()) {
-    book().take(key, kept, false);
-    return static_cast<size_t>(found - offered.begin());
-  }
-  if (!kept.empty()) PlanBook::warn_on_stderr(key + ": the algorithm kept for it is not offered any more");
   bool timed = searches_;
   size_t taken = 0;
   if (timed) try {
       if (offered.size() > 1) taken = static_cast<size_t>(search());
     } catch (const Error& error) {
       if (error.code() != Exit::memory) throw;
+      PlanBook::warn_on_stderr(
+          fmt::format("{}: not searched for, what the library ranks first is taken ({})", key, error.what()));
       timed = false;
     }
   book().take(key, offered[taken], timed);

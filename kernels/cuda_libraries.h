@@ -36,11 +36,13 @@ struct Libraries {
 
   /// Opens both libraries at first use: their versions are part of what a choice holds for.
   PlanBook& book();
-  /// The algorithm or engine to take for a plan, by its place in what the library offers: the one the book
-  /// has; else the one that search() finds; what the library ranks first when nothing is searched for or
-  /// memory for the search is short.
+  /// Whether the book has an algorithm or engine for a plan and find(text) finds it: then it is in use.
+  bool take_kept(const std::string& key, const std::function<bool(const std::string&)>& find);
+  /// The one to take where it has none, by its place in what the library offers: the one that search() finds;
+  /// what the library ranks first when nothing is searched for or memory for the search is short.
   size_t choose(const std::string& key, const std::vector<std::string>& offered,
                 const std::function<int()>& search);
+  bool searches() const { return searches_; }
 
   using ConvKey = std::tuple<ConvDirection, DType, FloatMath, bool, int, int, int, int, int, int, int, int>;
   using GemmKey = std::tuple<DType, DType, FloatMath, int, int, int, bool, bool, bool>;

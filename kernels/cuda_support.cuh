@@ -22,6 +22,20 @@ struct alignas(N * sizeof(T)) Pack {
   T v[size];
 };
 
+template <int P, class T>
+__device__ __forceinline__ Pack<T, P> pack_at(const T* at) {
+  return *reinterpret_cast<const Pack<T, P>*>(at);
+}
+template <int P, class T>
+__device__ __forceinline__ void put_pack(T* at, const Pack<T, P>& pack) {
+  *reinterpret_cast<Pack<T, P>*>(at) = pack;
+}
+template <int P, class T>
+__device__ __forceinline__ void unpack(const Pack<T, P>& pack, float (&out)[P]) {
+#pragma unroll
+  for (int k = 0; k < P; ++k) out[k] = to_float(pack.v[k]);
+}
+
 /// P elements of a row, as float: by moves of at most 16 bytes.
 template <int P, class T>
 __device__ __forceinline__ void load(const T* at, float (&out)[P]) {
@@ -44,12 +58,6 @@ __device__ __forceinline__ void store(T* at, const float (&value)[P]) {
     for (int k = 0; k < size; ++k) pack.v[k] = from_float<T>(value[i + k]);
     *reinterpret_cast<Pack<T, size>*>(at + i) = pack;
   }
-}
-
-/// A pack of elements as they are.
-template <class T>
-__device__ __forceinline__ void copy(T* to, const T* from) {
-  *reinterpret_cast<Pack<T>*>(to) = *reinterpret_cast<const Pack<T>*>(from);
 }
 
 /// P elements of an output row: set, or added to.

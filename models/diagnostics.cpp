@@ -29,14 +29,14 @@ double spread_of(const Tensor& z) {
 }
 
 namespace {
-Eigen::MatrixXd unit_rows_centred(const Tensor& z) {
-  Eigen::MatrixXd m(z.rows(), z.channels());
-  visit_float(z.dtype(), [&](auto zero) {
+Eigen::MatrixXd unit_rows_centred(DType dtype, const void* z, int64_t rows, int64_t channels) {
+  Eigen::MatrixXd m(rows, channels);
+  visit_float(dtype, [&](auto zero) {
     using T = decltype(zero);
-    const std::vector<T> values = z.to_vector<T>();
+    const T* const values = static_cast<const T*>(z);
     for (Eigen::Index i = 0; i < m.rows(); ++i)
       for (Eigen::Index j = 0; j < m.cols(); ++j)
-        m(i, j) = static_cast<double>(static_cast<Acc<T>>(values[static_cast<size_t>(i * m.cols() + j)]));
+        m(i, j) = static_cast<double>(static_cast<Acc<T>>(values[i * m.cols() + j]));
   });
   for (Eigen::Index i = 0; i < m.rows(); ++i) m.row(i) /= std::max(m.row(i).norm(), 1e-12);
   m.rowwise() -= m.colwise().mean().eval();
@@ -45,7 +45,13 @@ Eigen::MatrixXd unit_rows_centred(const Tensor& z) {
 }  // namespace
 
 double effective_rank(const Tensor& z) {
-  const Eigen::MatrixXd m = unit_rows_centred(z);
+  std::vector<char> here(z.bytes());
+  z.to_host(here.data());
+  return effective_rank(z.dtype(), here.data(), z.rows(), z.channels());
+}
+
+double effective_rank(DType dtype, const void* z, int64_t rows, int64_t channels) {
+  const Eigen::MatrixXd m = unit_rows_centred(dtype, z, rows, channels);
   const bool wide = m.cols() > m.rows();
   const Eigen::MatrixXd gram = wide ? Eigen::MatrixXd(m * m.transpose()) : Eigen::MatrixXd(m.transpose() * m);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram, Eigen::EigenvaluesOnly);

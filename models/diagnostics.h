@@ -25,6 +25,8 @@ double spread_of_deviations(std::span<const double> deviations);
 /// Costs an eigendecomposition of the smaller Gram matrix: for every step of a small net, now and then for a
 /// large.
 double effective_rank(const Tensor& z);
+/// The same of z [rows, channels] in the host's memory.
+double effective_rank(DType dtype, const void* z, int64_t rows, int64_t channels);
 
 /// How many values are NaN or infinite; of a network: parameters, momenta and running statistics.
 int64_t not_finite(const Tensor& x);

@@ -36,14 +36,16 @@ void TrainingStep::start(const StepInputs& inputs, bool with_rank) {
   ENSURE(in_flight() < kMost, "training step: {} are in flight; take one first", in_flight());
   feed_.bring(inputs.epoch, inputs.index);
   sgd_.set_rates(inputs.rate, inputs.predictor_rate);
-  Launched launched{};
-  graphs_[feed_.slot()].run([&] { work(with_rank, launched); }, with_rank);
+  Launched launched{.place = place_, .with_rank = with_rank, .view_seconds = 0};
+  graphs_[feed_.slot()].run([&] { work(launched); }, with_rank);
   model_.method().after_step(inputs.step);
-  fetch(launched);
+  fetched_[place_]->fetch_from(meters_.raw());
+  place_ = 1 - place_;
+  launched_.push_back(launched);
 }
 
 /// What a graph captures: only what lies in the device's memory may change from one step to the next.
-void TrainingStep::work(bool with_rank, Launched& launched) {
+void TrainingStep::work(Launched& launched) {
   const auto begin = std::chrono::steady_clock::now();
   draw_views();
   if (views_.device().is_cpu())
@@ -62,7 +64,7 @@ void TrainingStep::work(bool with_rank, Launched& launched) {
   }
   const ProfileRange range("update");
   sgd_.update();
-  if (with_rank) launched.rank = effective_rank(out.z[0]);  // on the host, while the device goes on
+  if (launched.with_rank) fetched_z_[launched.place]->fetch_from(out.z[0].raw());
 }
 
 const Tensor& TrainingStep::make_views(uint32_t epoch, std::span<const int64_t> index) {
@@ -93,9 +95,11 @@ void TrainingStep::draw_views() {
 void TrainingStep::measure(const MethodOutput& out) {
   if (!meters_.defined()) {  // in the first step, which says how wide z is
     channels_ = out.z[0].channels();
+    rows_ = out.z[0].rows();
     meters_ = Tensor(model_.permanent(), {1 + channels_ * static_cast<int64_t>(out.z.size())}, DType::f64);
     meters_.fill_zero();
     for (auto& staging : fetched_) staging = std::make_unique<Staging>(meters_.device(), meters_.bytes());
+    for (auto& staging : fetched_z_) staging = std::make_unique<Staging>(meters_.device(), out.z[0].bytes());
   }
   double* const meters = meters_.data<double>();
   const Tensor& loss = out.loss.value;
@@ -104,18 +108,13 @@ void TrainingStep::measure(const MethodOutput& out) {
     unit_row_deviations(out.z[i], meters + 1 + static_cast<int64_t>(i) * channels_);
 }
 
-void TrainingStep::fetch(Launched launched) {
-  launched.place = place_;
-  place_ = 1 - place_;
-  fetched_[launched.place]->fetch_from(meters_.raw());
-  launched_.push_back(launched);
-}
-
 StepMeters TrainingStep::take() {
   const Launched launched = launched_.front();
   const auto* const meters = static_cast<const double*>(fetched_[launched.place]->wait());
   launched_.pop_front();
-  StepMeters out{.rank = launched.rank, .view_seconds = launched.view_seconds};
+  StepMeters out{.view_seconds = launched.view_seconds};
+  if (launched.with_rank)
+    out.rank = effective_rank(model_.activations(), fetched_z_[launched.place]->wait(), rows_, channels_);
   visit_float(model_.activations(), [&](auto zero) {
     Acc<decltype(zero)> loss;
     std::memcpy(&loss, meters, sizeof loss);

@@ -35,10 +35,11 @@ class TrainingStep {
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  /// Starts a step, by a replay where it is one of many alike. `with_rank`: runs it eagerly and measures
-  /// the effective rank too, with the same bits in all else. At most kMost steps are in flight.
+  /// Starts a step, by a replay where it is one of many alike. `with_rank`: runs it eagerly and fetches z
+  /// too, with the same bits in all else. At most kMost steps are in flight.
   void start(const StepInputs& inputs, bool with_rank);
-  /// Waits for the oldest step in flight.
+  /// Waits for the oldest step in flight. Its rank, where wanted, is computed here, on the host: a device has
+  /// the step after it to do meanwhile.
   StepMeters take();
   size_t in_flight() const { return launched_.size(); }
   static constexpr size_t kMost = 2;
@@ -56,14 +57,13 @@ class TrainingStep {
 
  private:
   struct Launched {
-    int place;  // in fetched_
-    std::optional<double> rank;
+    int place;  // of what is fetched
+    bool with_rank;
     double view_seconds;
   };
-  void work(bool with_rank, Launched& launched);
+  void work(Launched& launched);
   void draw_views();
   void measure(const MethodOutput& out);
-  void fetch(Launched launched);
 
   Model& model_;
   ImageSize size_;
@@ -73,7 +73,8 @@ class TrainingStep {
   StepGraph graphs_[2];   // one per slot of the feed, whose address is an argument of the step
   Tensor meters_;         // [1 + views * d] doubles: the loss in the type of sums, deviations of each view
   int64_t channels_ = 0;  // d
-  std::unique_ptr<Staging> fetched_[kMost];
+  int64_t rows_ = 0;      // of a view's z
+  std::unique_ptr<Staging> fetched_[kMost], fetched_z_[kMost];
   int place_ = 0;
   std::deque<Launched> launched_;
 };

@@ -12,9 +12,10 @@
 
 namespace stopgrad::test {
 
-/// One context for all tests.
+/// One context for all tests. It is never destroyed: it opens cuDNN after it was made, so that at exit cuDNN
+/// would be gone before the handle that is to be given back to it.
 inline cuda::Context& device() {
-  static cuda::Context context;
+  static cuda::Context& context = *new cuda::Context;
   return context;
 }
 

@@ -29,6 +29,13 @@ struct Layout {
   int64_t stride;
 };
 
+/// What a new preference allows, by the library's manual.
+struct Preference {
+  size_t workspace = 0;
+  uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
+};
+
+Preference* as_preference(cublasLtMatmulPreference_t p) { return reinterpret_cast<Preference*>(p); }
 Operation* as_operation(cublasLtMatmulDesc_t d) { return reinterpret_cast<Operation*>(d); }
 const Layout& as_layout(cublasLtMatrixLayout_t l) { return *reinterpret_cast<const Layout*>(l); }
 
@@ -50,7 +57,8 @@ cublasStatus_t matmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const vo
                       cudaStream_t stream) {
   COUNTED("cublasLtMatmul");
   const auto number = static_cast<int>(algorithm->data[0]);
-  if (number != 1 && number != 2) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (number < 0 || number > 2) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (emulator::failing(number) == emulator::Failing::when_run) return CUBLAS_STATUS_EXECUTION_FAILED;
   emulator::spend_time_of(number);
   const Operation op = *as_operation(operation);
   const Layout la = as_layout(a_layout), lb = as_layout(b_layout), ld = as_layout(d_layout);
@@ -99,6 +107,39 @@ cublasStatus_t set_attribute(cublasLtMatmulDesc_t d, cublasLtMatmulDescAttribute
     default:
       return CUBLAS_STATUS_NOT_SUPPORTED;
   }
+}
+
+cublasStatus_t set_preference(cublasLtMatmulPreference_t p, cublasLtMatmulPreferenceAttributes_t attribute,
+                              const void* value, size_t bytes) {
+  COUNTED("cublasLtMatmulPreferenceSetAttribute");
+  Preference& preference = *as_preference(p);
+  const auto set = [&](auto& to) {
+    if (bytes != sizeof to) return CUBLAS_STATUS_INVALID_VALUE;
+    std::memcpy(&to, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return set(preference.workspace);
+  if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) return set(preference.reductions);
+  return CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+/// No bias for bf16 and less than eight rows of the result; else the algorithms by number.
+cublasStatus_t heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t a,
+                         cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
+                         cublasLtMatmulPreference_t p, int wanted, cublasLtMatmulHeuristicResult_t* found,
+                         int* count) {
+  COUNTED("cublasLtMatmulAlgoGetHeuristic");
+  const bool bias = as_operation(operation)->epilogue == CUBLASLT_EPILOGUE_BIAS;
+  *count = 0;
+  if (bias && as_layout(a).type == CUDA_R_16BF && as_layout(d).rows < 8) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const bool in_type_of_result =
+      (as_preference(p)->reductions &
+       (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE)) != 0;
+  for (uint64_t number = in_type_of_result ? 0 : 1; number <= 2 && *count < wanted; ++number) {
+    found[*count] = {};
+    found[(*count)++].algo.data[0] = number;
+  }
+  return CUBLAS_STATUS_SUCCESS;
 }
 
 template <class F>
@@ -154,33 +195,17 @@ void* emulator::find_cublaslt(const char* name) {
   if (is("cublasLtMatmulPreferenceCreate"))
     return address(+[](cublasLtMatmulPreference_t* p) {
       COUNTED("cublasLtMatmulPreferenceCreate");
-      *p = reinterpret_cast<cublasLtMatmulPreference_t>(new Operation);
+      *p = reinterpret_cast<cublasLtMatmulPreference_t>(new Preference);
       return CUBLAS_STATUS_SUCCESS;
     });
-  if (is("cublasLtMatmulPreferenceSetAttribute"))
-    return address(
-        +[](cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, const void*, size_t) {
-          COUNTED("cublasLtMatmulPreferenceSetAttribute");
-          return CUBLAS_STATUS_SUCCESS;
-        });
+  if (is("cublasLtMatmulPreferenceSetAttribute")) return address(set_preference);
   if (is("cublasLtMatmulPreferenceDestroy"))
     return address(+[](cublasLtMatmulPreference_t p) {
       COUNTED("cublasLtMatmulPreferenceDestroy");
-      delete reinterpret_cast<Operation*>(p);
+      delete as_preference(p);
       return CUBLAS_STATUS_SUCCESS;
     });
-  if (is("cublasLtMatmulAlgoGetHeuristic"))
-    return address(+[](cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                       cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int wanted,
-                       cublasLtMatmulHeuristicResult_t* found, int* count) {
-      COUNTED("cublasLtMatmulAlgoGetHeuristic");
-      *count = std::min(wanted, 2);
-      for (int i = 0; i < *count; ++i) {
-        found[i] = {};
-        found[i].algo.data[0] = static_cast<uint64_t>(i) + 1;
-      }
-      return CUBLAS_STATUS_SUCCESS;
-    });
+  if (is("cublasLtMatmulAlgoGetHeuristic")) return address(heuristic);
   if (is("cublasLtMatmul")) return address(matmul);
   return nullptr;
 }

@@ -26,6 +26,7 @@ struct Node {
 };
 
 std::set<Node*> alive;
+int64_t plans = 0;
 
 /// A call that the library would refuse as wrong.
 struct Wrong {};
@@ -79,6 +80,8 @@ std::vector<int> engines(cudnnBackendHeurMode_t mode) {
   if (mode == CUDNN_HEUR_MODE_A) return {10, 0, 13, 3, 14, 4, 16, 6, 1, 11, 15, 5};
   return {11, 1, 12, 2};
 }
+
+bool fails(const Node& config, Failing where) { return failing(base(config)) == where; }
 
 /// Whether it runs on this device; throws what is wrong with it.
 bool complete(const Node& of) {
@@ -214,6 +217,7 @@ cudnnStatus_t execute(cudnnHandle_t handle, const Node& plan, const Node& pack) 
   void* const workspace = one<void*>(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   require(workspace || workspace_of(plan) == 0);
   if (base(config) == 5) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (fails(config, Failing::when_run)) return CUDNN_STATUS_EXECUTION_FAILED;
   const Node& operation = child(node(config.graph), CUDNN_ATTR_OPERATIONGRAPH_OPS);
   const bool forward = operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
   const bool data = operation.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
@@ -270,6 +274,7 @@ cudnnStatus_t refusing(F f) {
 }  // namespace
 
 int64_t emulator::descriptors_alive() { return static_cast<int64_t>(alive.size()); }
+int64_t emulator::plans_finalised() { return plans; }
 
 void* emulator::find_cudnn_backend(const char* name) {
   const auto is = [&](const char* other) { return std::strcmp(name, other) == 0; };
@@ -317,6 +322,11 @@ void* emulator::find_cudnn_backend(const char* name) {
       COUNTED("cudnnBackendFinalize");
       return refusing([&] {
         Node& of = node(at);
+        if (of.type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+          ++plans;
+          if (fails(child(of, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG), Failing::as_a_plan))
+            return CUDNN_STATUS_INTERNAL_ERROR;
+        }
         of.finalized = complete(of);
         return of.finalized ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
       });

@@ -11,12 +11,15 @@ namespace emulator {
 namespace {
 const char* hidden = nullptr;
 float times[kAlgorithms] = {};
+Failing failures[kAlgorithms] = {};
 bool no_ranks = false;
 }  // namespace
 
 void hide_library(const char* name) { hidden = name; }
 void set_algorithm_time(int algorithm, float milliseconds) { times[algorithm] = milliseconds; }
 void spend_time_of(int algorithm) { pass_time(times[algorithm]); }
+void make_fail(int algorithm, Failing where) { failures[algorithm] = where; }
+Failing failing(int algorithm) { return failures[algorithm]; }
 void hide_ranks(bool hidden) { no_ranks = hidden; }
 bool ranks_are_hidden() { return no_ranks; }
 

@@ -27,13 +27,21 @@ std::vector<StepReport> train(const Recipe& recipe, int steps) {
   return out;
 }
 
+/// Spacings of a float between the losses of the first step. A GPU's engines may be Winograd's or FFT's,
+/// which round more than direct sums do (tests/tolerances.h): there as many as a golden step may be off.
+#if defined(STOPGRAD_EMULATE)
+constexpr double kSpacings = 4;
+#else
+constexpr double kSpacings = 64;
+#endif
+
 /// Rounding differs between schedules by a few spacings of the activations' type in the first step, and
 /// training carries a difference on and doubles it about every other step.
 void check_same_course(const std::vector<StepReport>& got, const std::vector<StepReport>& want,
-                       double spacing) {
+                       double first) {
   for (size_t i = 0; i < want.size(); ++i) {
     INFO("step " << i << ": loss " << got[i].loss << " against " << want[i].loss);
-    const double allowed = 4 * spacing * std::exp2(static_cast<double>(i) / 2);
+    const double allowed = first * std::exp2(static_cast<double>(i) / 2);
     CHECK(std::abs(got[i].loss - want[i].loss) <= allowed);
     CHECK(std::abs(got[i].spread - want[i].spread) <= 4 * allowed);
     CHECK(got[i].rate == want[i].rate);
@@ -46,14 +54,14 @@ TEST_CASE("twenty steps on CUDA follow the CPU's in both forms of the views", "[
   const std::vector<StepReport> want = train(recipe_on("cpu"), 20);
   for (const char* form : {"branch", "batched"}) {
     INFO(form);
-    check_same_course(train(recipe_on("cuda", form), 20), want, 0x1p-23);
+    check_same_course(train(recipe_on("cuda", form), 20), want, kSpacings * 0x1p-23);
   }
   CHECK(want.back().loss < want.front().loss - 0.1);
 }
 
 TEST_CASE("bf16 on CUDA follows bf16 on the CPU", "[cuda][training]") {
   check_same_course(train(recipe_on("cuda", "batched", "bf16"), 6),
-                    train(recipe_on("cpu", "batched", "bf16"), 6), 0x1p-7);
+                    train(recipe_on("cpu", "batched", "bf16"), 6), 4 * 0x1p-7);
 }
 
 TEST_CASE("twenty steps on CUDA equal seven, a resume, and thirteen more, bit for bit", "[cuda][training]") {
