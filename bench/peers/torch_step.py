@@ -2,8 +2,8 @@
 """SimSiam's training step in PyTorch: the nets, batch, data and optimizer of bench_step. Prints one line of JSON.
     torch_step.py --net a                                       the CPU, float, on views made once
     torch_step.py --net resnet18-cifar --device cuda --variant b2
-Variants (--device cuda; on the CPU they run too, without graphs; there test_bench.py runs b1, and b2 and b2g where this
-PyTorch has torch.compile. Capturing, b2's and b2g's own, has no test without a GPU):
+Variants (--device cuda; on the CPU they run too, without graphs: there test_bench.py runs b1, and b2 where this PyTorch has
+torch.compile; b2g is the same there. The graphs of both have no test without a GPU):
     cpu  float or --bf16 autocast, channels_last, eager, views made once
     b0   as released: float with TF32 products, NCHW, eager
     b1   bf16 autocast, channels_last, eager, fused SGD
