@@ -1,5 +1,5 @@
 // How the cost of a training step grows with batch, width, image side and threads, as SVG pictures and JSON.
-//   bench_growth --out docs/performance        one size changes at a time, the others stay as net b has them
+//   bench_growth --out docs/growth [--json]    one size changes at a time, the others stay as net b has them
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -70,7 +70,7 @@ double step_milliseconds(const Growth& growth, int64_t size, const std::string& 
   return 1e3 * median(seconds);
 }
 
-void measure(const Growth& growth, int steps, const std::string& out) {
+nlohmann::json measure(const Growth& growth, int steps, const std::string& out, bool quiet) {
   const int64_t processors = cpu::Context().threads();
   std::vector<std::string> precisions = {"float32"};
   if (cpu::bf16_is_fast_here()) precisions.push_back("bf16");
@@ -82,7 +82,7 @@ void measure(const Growth& growth, int steps, const std::string& out) {
       if (growth.apply == kGrowths.back().apply && size > processors) break;
       series.x.push_back(static_cast<double>(size));
       series.y.push_back(step_milliseconds(growth, size, precision, steps));
-      fmt::print("{} {} {}: {:.2f} ms\n", growth.file, size, precision, series.y.back());
+      if (!quiet) fmt::print("{} {} {}: {:.2f} ms\n", growth.file, size, precision, series.y.back());
     }
     data["sizes"] = series.x;
     data[precision] = series.y;
@@ -90,6 +90,7 @@ void measure(const Growth& growth, int steps, const std::string& out) {
   chart.y_range = view::Range{0, 1.05 * *std::ranges::max_element(chart.series[0].y)};
   write_file(fmt::format("{}/growth_{}.svg", out, growth.file), view::to_svg(chart));
   write_file(fmt::format("{}/growth_{}.json", out, growth.file), data.dump(1) + "\n");
+  return data;
 }
 
 }  // namespace
@@ -98,13 +99,17 @@ int main(int argc, char** argv) {
   CLI::App app("How the cost of a training step grows, as pictures.", "bench_growth");
   std::string out = ".", only;
   int steps = 5;
+  bool as_json = false;
   app.add_option("--out", out, "folder for growth_*.svg and growth_*.json")->check(CLI::ExistingDirectory);
   app.add_option("--only", only, "batch, width, side or threads");
   app.add_option("--steps", steps, "measured for each point")->check(CLI::Range(1, 10000));
+  app.add_flag("--json", as_json, "all of it in one line of JSON too, and no other lines");
   CLI11_PARSE(app, argc, argv);
   try {
+    nlohmann::json all;
     for (const Growth& growth : kGrowths)
-      if (only.empty() || only == growth.file) measure(growth, steps, out);
+      if (only.empty() || only == growth.file) all[growth.file] = measure(growth, steps, out, as_json);
+    if (as_json) fmt::print("{}\n", nlohmann::json{{"growth", all}}.dump());
   } catch (const Error& e) {
     fmt::print(stderr, "bench_growth: {}\n", e.what());
     return static_cast<int>(e.code());

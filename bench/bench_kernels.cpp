@@ -5,9 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
+#include <mutex>
 #include <regex>
 
+#include "bench/kernels/json_at_end.h"
 #include "bench/kernels/session.h"
+#include "bench/versions.h"
 #include "kernels/check.h"
 #if defined(STOPGRAD_CUDA)
 #include "kernels/cuda_context.h"
@@ -30,6 +33,7 @@ share of the matmul rate; the library beside it. Without a filter a small set of
 
   bench_kernels                                          the small set
   bench_kernels --benchmark_filter='batch_norm.*/bf16/'  every shape of one call; =all: everything
+  bench_kernels --small --benchmark_filter=batch_norm    one call's part of the small set
   bench_kernels --shape rows=4096,channels=256           your own shape, for the calls that have these sizes
   bench_kernels --benchmark_out=now.json --benchmark_out_format=json --roofline roofline.svg
   bench_kernels --compare before.json                    and what moved since then beyond the noise
@@ -45,20 +49,10 @@ using Steady = std::chrono::steady_clock;
 
 struct Options {
   std::string filter, device = "best", shape, compare, roofline;
-  bool list = false;
+  bool list = false, small = false;
   int threads = 0;
   Patience patience;
   bool json = false, out = false;  // --benchmark_format=json, --benchmark_out
-};
-
-/// JSON under the names that --benchmark_list_tests shows, without how often Google Benchmark called them.
-class PlainNames : public benchmark::JSONReporter {
- public:
-  void ReportRuns(const std::vector<Run>& runs) override {
-    std::vector<Run> plain = runs;
-    for (Run& run : plain) run.run_name.iterations.clear(), run.run_name.time_type.clear();
-    JSONReporter::ReportRuns(plain);
-  }
 };
 
 /// For the table, whose rows appear as soon as they are measured.
@@ -93,17 +87,26 @@ std::vector<const Entry*> chosen(const Registry& registry, const Options& option
   }
   std::vector<const Entry*> entries;
   for (const Entry& entry : registry.entries) {
-    bool take = entry.quick || !options.shape.empty();
-    if (kEmulated && options.shape.empty() && std::string_view(device) == "cuda")
-      take = small_enough(registry, entry);
-    if (!options.filter.empty()) take = std::regex_search(entry.name(device), wanted) != negative;
-    if (take) entries.push_back(&entry);
+    const bool on_cuda = std::string_view(device) == "cuda";
+    bool small = entry.quick || (on_cuda && of_a_large_step(entry));
+    if (kEmulated && on_cuda) small = small_enough(registry, entry);
+    const bool every = !options.shape.empty() || (!options.filter.empty() && !options.small);
+    const bool named = options.filter.empty() || std::regex_search(entry.name(device), wanted) != negative;
+    if (named && (small || every)) entries.push_back(&entry);
   }
   if (entries.empty())
     fail(Exit::usage,
          "no benchmark matches '{}'; --benchmark_list_tests=true --benchmark_filter=all names them all",
          options.filter);
   return entries;
+}
+
+void add_to_context(const std::string& machine, const std::string& built, const Ceilings& ceilings) {
+  benchmark::AddCustomContext("device", machine);
+  benchmark::AddCustomContext("built", built);
+  benchmark::AddCustomContext("copy_bytes_per_second", fmt::format("{:.6g}", ceilings.copy));
+  benchmark::AddCustomContext("matmul_f32_per_second", fmt::format("{:.6g}", ceilings.matmul_f32));
+  benchmark::AddCustomContext("matmul_bf16_per_second", fmt::format("{:.6g}", ceilings.matmul_bf16));
 }
 
 int measure_all(const Options& options, const Device& device, const char* device_name,
@@ -114,7 +117,7 @@ int measure_all(const Options& options, const Device& device, const char* device
     for (const Entry* entry : entries) fmt::print("{}\n", entry->name(device_name));
     return 0;
   }
-  Ceilings ceilings{};
+  Ceilings ceilings{};  // the best so far
   Steady::time_point last;
   const auto measure_again = [&] {
     const Ceilings now = measure_ceilings(device);
@@ -124,17 +127,15 @@ int measure_all(const Options& options, const Device& device, const char* device
   };
   for (int i = 0; i < (kEmulated ? 1 : 4); ++i) measure_again();
   if (!options.json) say(machine + "\n" + table_header(ceilings));
-  benchmark::AddCustomContext("device", machine);
-  benchmark::AddCustomContext("copy_bytes_per_second", fmt::format("{:.6g}", ceilings.copy));
-  benchmark::AddCustomContext("matmul_f32_per_second", fmt::format("{:.6g}", ceilings.matmul_f32));
-  benchmark::AddCustomContext("matmul_bf16_per_second", fmt::format("{:.6g}", ceilings.matmul_bf16));
 
   std::vector<Result> results;
+  std::vector<Row> rows;
   int wrong = 0;
   const auto body = [&](const Entry& entry, benchmark::State& state) {
     if (Steady::now() - last > std::chrono::seconds(10)) measure_again();  // others may have been disturbed
     const Outcome outcome = run_one(entry, device, device_name, ceilings, options.patience);
-    if (!options.json) say(table_row(entry, outcome));
+    rows.push_back({&entry, outcome, table_row(entry, outcome)});
+    if (!options.json) say(rows.back().text);
     if (outcome.result) results.push_back(*outcome.result);
     else ++wrong, state.SkipWithError(outcome.wrong.c_str());
     for (auto _ : state) put(results.back(), state);
@@ -146,12 +147,17 @@ int measure_all(const Options& options, const Device& device, const char* device
         ->Iterations(1)
         ->Unit(benchmark::kMicrosecond);
   Silent silent;
-  PlainNames display, file;
+  std::once_flag once;  // of two reporters the first
+  const auto add_context = [&] {
+    std::call_once(once, [&] { add_to_context(machine, versions(device), ceilings); });
+  };
+  JsonAtEnd display(ceilings, add_context), file(ceilings, add_context);
   benchmark::BenchmarkReporter& shown =
       options.json ? static_cast<benchmark::BenchmarkReporter&>(display) : silent;
   benchmark::RunSpecifiedBenchmarks(&shown, options.out ? &file : nullptr, "all");
 
-  if (!options.json) say("\n" + ceilings_line(ceilings) + " at best over the run\n");
+  if (!options.json)
+    say("\n" + ceilings_line(ceilings) + " at best over the run\n" + moved_rows(rows, ceilings));
   if (!options.compare.empty())
     fmt::print(options.json ? stderr : stdout, "{}", compare(results, ceilings, options.compare));
   if (!options.roofline.empty()) {
@@ -209,6 +215,7 @@ int main(int argc, char** argv) {
   app.add_option("--benchmark_list_tests", list, "true: print names and end")
       ->expected(0, 1)
       ->default_str("true");
+  app.add_flag("--small", options.small, "with a filter: of the small set only");
   app.add_option("--benchmark_min_time", options.patience.least, "seconds per call at least (0.2)")
       ->check(CLI::Range(0.0, 3600.0));
   app.add_option("--max_time", options.patience.most, "seconds per call at most (1)")

@@ -1,13 +1,15 @@
 // Nearest neighbours of many queries in a large bank: the time, and its share of a large product's rate.
-//   bench_knn [--bank 50000] [--queries 10000] [--width 512] [--k 200] [--rounds 3] [--device cpu]
+//   bench_knn [--bank 50000] [--queries 10000] [--width 512] [--k 200] [--rounds 3] [--device cpu] [--json]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "bench/kernels/ceilings.h"
+#include "bench/versions.h"
 #include "models/compute.h"
 #include "models/knn.h"
 
@@ -56,6 +58,7 @@ int main(int argc, char** argv) {
   CLI::App app("Nearest neighbours of many queries in a large bank.", "bench_knn");
   int rows = 50000, queries = 10000, width = 512, k = 200, rounds = 3, threads = 0;
   std::string device = "cpu";
+  bool as_json = false;
   app.add_option("--bank", rows, "rows of the bank")->check(CLI::PositiveNumber);
   app.add_option("--queries", queries, "rows that ask")->check(CLI::PositiveNumber);
   app.add_option("--width", width, "of a row")->check(CLI::PositiveNumber);
@@ -63,6 +66,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", rounds, "measurements")->check(CLI::PositiveNumber);
   app.add_option("--device", device, "auto, cpu, cuda or cuda:N");
   app.add_option("--threads", threads, "0: all processors");
+  app.add_flag("--json", as_json, "one line of JSON");
   CLI11_PARSE(app, argc, argv);
   try {
     const Compute compute(device, threads);
@@ -70,15 +74,29 @@ int main(int argc, char** argv) {
     const Tensor bank = random_rows(pool, rows, width, 1), asked = random_rows(pool, queries, width, 2);
     check(bank, asked, nearest_neighbours(bank, asked, k));
     const double flop = 2.0 * rows * queries * width;
+    std::vector<double> times, shares;
     for (int round = 0; round < rounds; ++round) {
       const double ceiling = bench::measure_ceilings(compute.device()).matmul_f32;
       const auto start = std::chrono::steady_clock::now();
       nearest_neighbours(bank, asked, k);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      times.push_back(seconds);
+      shares.push_back(flop / seconds / ceiling);
+      if (as_json) continue;
       fmt::print("{} x {} x {}, k {}: {:.2f} s, {:.1f} GF/s, {:.1f} % of a product's {:.1f} GF/s\n", queries,
-                 rows, width, k, seconds, flop / seconds * 1e-9, 100 * flop / seconds / ceiling,
-                 ceiling * 1e-9);
+                 rows, width, k, seconds, flop / seconds * 1e-9, 100 * shares.back(), ceiling * 1e-9);
     }
+    if (as_json)
+      fmt::print("{}\n", nlohmann::json{{"device", compute.name()},
+                                        {"built", bench::versions(compute.device())},
+                                        {"threads", compute.threads()},
+                                        {"bank", rows},
+                                        {"queries", queries},
+                                        {"width", width},
+                                        {"k", k},
+                                        {"knn_seconds", times},
+                                        {"share_of_flop_ceiling", shares}}
+                             .dump());
   } catch (const Error& e) {
     fmt::print(stderr, "bench_knn: {}\n", e.what());
     return static_cast<int>(e.code());

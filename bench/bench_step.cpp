@@ -9,6 +9,7 @@
 #include "bench/step/process.h"
 #include "bench/step/report.h"
 #include "bench/step/steps.h"
+#include "bench/versions.h"
 #include "data/synthetic.h"
 #include "engine/file.h"
 
@@ -40,6 +41,7 @@ json facts(const Options& o, const Net& net, const Model& model) {
           {"net", o.net},
           {"precision", o.precision},
           {"device", model.compute().name()},
+          {"built", versions(model.device())},
           {"threads", model.compute().threads()},
           {"pairs", net.recipe.batch}};
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Merges what run_all.sh measured into results.json and results.md. What was predicted stands in a column of its own.
-    merge_results.py DIR                         DIR/STAGE.PIECE.json -> DIR/results.json, DIR/results.md
-    merge_results.py --wrap FROM TO -- COMMAND   one piece, with where, when and how it was measured"""
+    merge_results.py DIR [STAGE]     DIR/STAGE.DEVICE.NAME.json -> DIR/results.json, DIR/results.md; ends with 1 where a piece
+                                     of STAGE (of any, unless told) holds a wrong kernel
+    merge_results.py --wrap STATUS FROM TO -- COMMAND      one piece, with where, when and how it was measured; a program
+                                     that ended with STATUS 1 is believed where its JSON names a wrong kernel"""
 import datetime
 import json
 import os
@@ -12,6 +14,13 @@ import sys
 from pathlib import Path
 
 STAGES = ("step", "b2-512", "b2-small", "r50", "kernels")
+ROOT = Path(__file__).resolve().parents[1]
+# Each technique: the pieces with and without it, of `turn` in run_all.sh.
+TECHNIQUES = (
+    ("the step as one graph", "graph", "base", "eager"), ("plan search", "plans", "base", "unsearched"),
+    ("batch norm on the chip", "on-chip", "base", "two-passes"), ("kernels that overlap", "overlap", "overlap", "base"),
+    ("both views in one convolution", "batched", "base", "branch"), ("bf16 in place of TF32", "bf16", "base", "tf32"),
+)
 # Fields of a piece that become rows: name, unit, factor, digits.
 FIELDS = (
     ("pairs_per_second", "pairs/s", 1, 1), ("torch_pairs_per_second", "pairs/s", 1, 1), ("seconds", "ms per step", 1e3, 2),
@@ -20,6 +29,7 @@ FIELDS = (
     ("torch_memory_mib", "MiB", 1, 0), ("memory_ratio", "ours / theirs", 1, 2), ("device_mib", "MiB", 1, 0),
     ("peak_rss_mib", "MiB", 1, 0), ("pool_mib", "MiB", 1, 0), ("requests_after_step_2", "requests", 1, 0),
     ("idle_share", "of the step", 1, 4), ("views_seconds", "us per step", 1e6, 1), ("update_seconds", "us per step", 1e6, 1),
+    ("knn_seconds", "s", 1, 2), ("first_start_seconds", "s to step 10, no plan file", 1, 2), ("first_start_speed_up", "x", 1, 1),
     ("share_of_flop_ceiling", "of the matmul rate", 1, 3), ("flop_per_second", "GFLOP/s, matmul", 1e-9, 0),
     ("bytes_per_second", "GB/s, copy", 1e-9, 1),
 )
@@ -36,6 +46,9 @@ def hardware():
     names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     out = {"processor": names[0] if names else platform.machine(), "cores": len(os.sched_getaffinity(0)),
            "system": platform.platform()}
+    commit = first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    if commit:
+        out["scripts"] = commit
     gpu = first_line("nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm,power.limit", "--format=csv,noheader")
     if gpu:
         out["gpu, driver, clock, power"] = gpu
@@ -47,8 +60,20 @@ def spread(values):
     return {"median": statistics.median(values), "min": values[0], "max": values[-1], "n": len(values)}
 
 
-def wrap(source, target, command):
+def wrong_kernels(measured):
+    """Names and reasons, of a piece of bench_kernels or bench_ladder."""
+    wrong = [(b["name"], b.get("error_message", "")) for b in measured.get("benchmarks", []) if b.get("error_occurred")]
+    return wrong + [(ladder_name(measured, v), "differs from the CPU") for v in measured.get("versions", []) if v["wrong"]]
+
+
+def ladder_name(ladder, version):
+    return f"{ladder['topic']}/{ladder['dtype']}/{ladder['shape']}/{version['name']}"
+
+
+def wrap(status, source, target, command):
     content = json.loads(Path(source).read_text())
+    if status != 0 and not wrong_kernels(content):
+        raise SystemExit(1)
     piece = {"command": command, "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
              "hardware": hardware(), "measured": content}
     Path(target).write_text(json.dumps(piece, indent=1) + "\n")
@@ -74,6 +99,10 @@ def flat(measured):
 def rows_of_piece(stage, name, measured):
     if "benchmarks" in measured:  # Google Benchmark
         return kernel_rows(measured["benchmarks"])
+    if "versions" in measured:
+        return ladder_rows(measured)
+    if "growth" in measured:
+        return growth_rows(measured["growth"])
     rows = []
     if "rows" in measured:  # augment_peers
         for r in measured["rows"]:
@@ -87,44 +116,106 @@ def rows_of_piece(stage, name, measured):
 
 
 def kernel_rows(benchmarks):
-    """Time, share of its ceiling and ratio to the library of each kernel: medians with quartiles over its samples."""
+    """Time, share of its ceiling and ratio to the library of each kernel: medians with quartiles over its samples.
+    Predictions of kernels have the kernel's name for a piece, whichever piece it is in."""
     rows = []
     for b in benchmarks:
         if b.get("run_type", "iteration") != "iteration" or b.get("error_occurred") or "real_time" not in b:
             continue
         name, n = b.get("run_name", b["name"]), int(b.get("samples", 1))
         us = b["real_time"] * {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}[b.get("time_unit", "ns")]
-        rows.append((name, "us", 1, 2, {"median": us, "min": b.get("low_us", us), "max": b.get("high_us", us), "n": n}, None))
+        rows.append((name, "us", 1, 2, {"median": us, "min": b.get("low_us", us), "max": b.get("high_us", us), "n": n},
+                     f"kernels.{name}:us"))
         for field, unit in (("share_of_copy", "of the copy rate"), ("share_of_matmul", "of the matmul rate"),
                             ("speedup", f"x of {b.get('label') or 'the library'}")):
             if field in b:
-                rows.append((f"{name} {field}", unit, 1, 3, spread([b[field]]), None))
+                rows.append((f"{name} {field}", unit, 1, 3, spread([b[field]]), f"kernels.{name}:{field}"))
     return rows
+
+
+def ladder_rows(ladder):
+    rows = []
+    for v in ladder["versions"]:
+        if v["wrong"] or "us" not in v:
+            continue
+        name = ladder_name(ladder, v)
+        rows += [(name, "us", 1, 2, {"median": v["us"], "min": v["low_us"], "max": v["high_us"], "n": v["samples"]}, None),
+                 (f"{name} share_of_copy", "of the copy rate", 1, 3, spread([v["share_of_copy"]]), None)]
+    return rows
+
+
+def growth_rows(growth):
+    """Milliseconds per step of every size, in each precision."""
+    return [(f"{what} {size:g}, {precision}", "ms per step", 1, 2, spread([ms]), None)
+            for what, data in growth.items() for precision in ("float32", "bf16") if precision in data
+            for size, ms in zip(data["sizes"], data[precision])]
+
+
+def technique_rows(pieces):
+    """How many times as long a step takes without each technique: ratios of neighbours in time, a row per device and size."""
+    turns = {}  # (device, pairs) -> round -> form -> seconds
+    for (stage, name), piece in pieces.items():
+        device, _, rest = name.partition(".turn-")
+        if stage == "step" and rest:
+            turn, pairs, form = rest.split("-", 2)
+            turns.setdefault((device, pairs), {}).setdefault(turn, {})[form] = statistics.median(piece["measured"]["seconds"])
+    rows = []
+    for (device, pairs), rounds in sorted(turns.items()):
+        for what, key, with_it, without in TECHNIQUES:
+            ratios = [r[without] / r[with_it] for r in rounds.values() if with_it in r and without in r]
+            if ratios:
+                rows.append((f"{what}, {pairs} pairs, {device}", "x", 1, 3, spread(ratios), f"techniques.{device}.{key}-{pairs}"))
+    return rows
+
+
+def table(rows, predicted, wrong=()):
+    out = ["| what | unit | measured | n | predicted |", "|---|---|---|---|---|"]
+    out += [f"| {name} | **WRONG** | {why.replace('|', '/')} | | |" for name, why in wrong]
+    for what, unit, factor, digits, v, key in rows:
+        text = f"{v['median'] * factor:.{digits}f}"
+        if v["n"] > 1:
+            text += f" [{v['min'] * factor:.{digits}f} .. {v['max'] * factor:.{digits}f}]"
+        out.append(f"| {what} | {unit} | {text} | {v['n']} | {predicted.get(key, '')} |")
+    return out + [""]
+
+
+def where_of(piece):
+    """Machine, device, versions and, for kernels, what the machine can do."""
+    m, out = piece["measured"], [f"{k}: {v}" for k, v in piece["hardware"].items()]
+    context = m.get("context", {})
+    device = m.get("device") or context.get("device")
+    if device:
+        out.append(f"device: {device}")
+    built = m.get("built") or context.get("built")
+    if built:
+        out.append(f"ours: {built}")
+    out += [f"{k} {m[k]}" for k in ("torch", "torchvision", "cudnn", "threads") if k in m]
+    for key, what, factor in (("copy_bytes_per_second", "copy {:.1f} GB/s", 1e-9), ("matmul_f32_per_second", "matmul {:.0f} GFLOP/s in float32", 1e-9),
+                              ("matmul_bf16_per_second", "{:.0f} in bf16", 1e-9)):
+        rate = float(context.get(key, m.get(key, 0)))
+        if rate > 0:
+            out.append(what.format(rate * factor))
+    return "; ".join(out)
 
 
 def markdown(pieces, predicted):
     out = ["# Results", "", "Made by `bench/run_all.sh`. Medians [least .. most] of n measurements. **Predicted** figures are "
            "arithmetic made before the code had run on a GPU, for one H200; they are no measurements.", ""]
+    ratios = technique_rows(pieces)
+    if ratios:
+        out += ["## Techniques", "", "A step without each, divided by one with it; each ratio is of two runs of one round.", ""]
+        out += table(ratios, predicted)
     for stage in STAGES:
         for (s, name), piece in sorted(pieces.items()):
             if s != stage:
                 continue
-            m, where = piece["measured"], piece["hardware"]
-            versions = ", ".join(f"{k} {m[k]}" for k in ("torch", "torchvision", "cudnn", "threads") if k in m)
-            out += [f"## {stage}: {name}", "", f"`{piece['command']}`", "",
-                    f"{piece['date']}; " + ", ".join(f"{k}: {v}" for k, v in where.items()) +
-                    (f"; device {m['device']}" if "device" in m else "") + (f"; {versions}" if versions else ""), "",
-                    "| what | unit | measured | n | predicted |", "|---|---|---|---|---|"]
-            for what, unit, factor, digits, v, key in rows_of_piece(stage, name, m):
-                text = f"{v['median'] * factor:.{digits}f}"
-                if v["n"] > 1:
-                    text += f" [{v['min'] * factor:.{digits}f} .. {v['max'] * factor:.{digits}f}]"
-                out.append(f"| {what} | {unit} | {text} | {v['n']} | {predicted.get(key, '')} |")
-            out.append("")
+            m = piece["measured"]
+            out += [f"## {stage}: {name}", "", f"`{piece['command']}`", "", f"{piece['date']}; {where_of(piece)}", ""]
+            out += table(rows_of_piece(stage, name, m), predicted, wrong_kernels(m))
     return "\n".join(out)
 
 
-def merge(folder):
+def merge(folder, wanted):
     predicted = json.loads((Path(__file__).parent / "predicted.json").read_text())
     pieces = {}
     for path in sorted(Path(folder).glob("*.json")):
@@ -135,10 +226,14 @@ def merge(folder):
     (Path(folder) / "results.json").write_text(json.dumps(merged, indent=1) + "\n")
     (Path(folder) / "results.md").write_text(markdown(pieces, predicted))
     print(f"{len(pieces)} pieces in {folder}/results.json and results.md")
+    wrong = [(stage, *w) for (stage, _), piece in pieces.items() if wanted in ("", stage) for w in wrong_kernels(piece["measured"])]
+    for stage, name, why in wrong:
+        print(f"WRONG in stage {stage}: {name}: {why}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--wrap":
-        wrap(sys.argv[2], sys.argv[3], " ".join(sys.argv[5:]))
+        wrap(int(sys.argv[2]), sys.argv[3], sys.argv[4], " ".join(sys.argv[6:]))
     else:
-        merge(sys.argv[1])
+        sys.exit(merge(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""))

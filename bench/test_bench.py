@@ -21,6 +21,7 @@ import augment
 from nets import NETS, SimSiam
 
 bench = sys.argv[1]
+PROGRAMS = ["env"] + [f"BENCH_{name.upper()}={Path(bench).parent / f'bench_{name}'}" for name in ("step", "knn", "growth")]
 
 
 def check(good, text):
@@ -90,7 +91,7 @@ def test_augmentation():
     images = torch.randint(0, 256, (n, side, side, 3), dtype=torch.uint8)
     images[0] = 77  # a grey image has no hue
     p = augment.draw(recipe, n, side, side, torch.device("cpu"))
-    got = augment.apply(images, p, recipe, side)
+    got = augment.apply(images, p, augment.on_device(recipe, 3, "cpu"), side)
     for i in range(n):
         q = {k: v[i].item() for k, v in p.items()}
         x = images[i].permute(2, 0, 1).float() / 255
@@ -117,6 +118,16 @@ def test_augmentation():
         check(abs(share - expected) < 0.03, f"{share} of the draws, expected {expected}")
 
 
+def test_compiled_peer():
+    """b2 on the CPU, views inside, without graphs: torch_step.py ends with an error for a loss out of its range. Compiling
+    takes minutes."""
+    if not hasattr(torch, "compile"):
+        return print("skipped: b2, as this PyTorch has no torch.compile")
+    out = json.loads(run(sys.executable, HERE / "peers/torch_step.py", "--net", "tiny", "--variant", "b2", "--steps", 1, "--warmup", 1)
+                     .stdout)
+    check(out["variant"] == "b2" and out["seconds"][0] > 0, out)
+
+
 def test_kernel_rows():
     from merge_results import rows_of_piece
     benchmarks = [{"name": "batch_norm/cpu", "run_type": "iteration", "real_time": 3.0, "time_unit": "ms", "low_us": 2900.0,
@@ -137,28 +148,104 @@ def test_summaries():
     s = summary_of(rows, None, False)
     check(s["seconds"] == {"median": 2, "min": 1, "max": 8, "n": 5} and s["memory_ratio"] == 0.25, s)
     check(s["speed_up"] == {"median": 2, "min": 1.125, "max": 3, "n": 5}, "each round is compared with itself")
+    cold = [(dict(o, cold_start_seconds=2, built="commit x"), dict(t, cudnn=9)) for o, t in rows]
+    s = summary_of(cold, 40, False, 10)
+    check(s["cold_start_speed_up"] == 20 and s["first_start_speed_up"] == 4, s)
+    check(s["cudnn"] == 9 and s["built"] == "commit x", s)
     merged = {r[0]: r for r in rows_of_piece("b2-512", "tiny", {"pairs": 12, "seconds": [6, 1, 2, 4, 12]})}
     check(merged["seconds"][4] == {"median": 4, "min": 1, "max": 12, "n": 5}, merged)
     check(merged["pairs_per_second"][4] == {"median": 3, "min": 1, "max": 12, "n": 5}, merged)
     check(merged["seconds"][5] == "b2-512.tiny:seconds", "what was predicted is found by this key")
 
 
+def test_techniques():
+    from merge_results import technique_rows
+    def piece(seconds):
+        return {"measured": {"seconds": seconds}}
+    pieces = {("step", "cuda.turn-1-64-base"): piece([2, 1, 3]), ("step", "cuda.turn-1-64-eager"): piece([6]),
+              ("step", "cuda.turn-2-64-base"): piece([4]), ("step", "cuda.turn-2-64-eager"): piece([20]),
+              ("step", "cuda.turn-3-64-base"): piece([1]), ("step", "cuda.turn-1-64-overlap"): piece([1]),
+              ("step", "cuda.turn-1-512-eager"): piece([1]), ("step", "cuda.resnet18-64-bf16"): piece([1])}
+    rows = {r[5]: r[4] for r in technique_rows(pieces)}
+    check(rows["techniques.cuda.graph-64"] == {"median": 4, "min": 3, "max": 5, "n": 2}, f"neighbours of one round: {rows}")
+    check(rows["techniques.cuda.overlap-64"]["median"] == 2 and len(rows) == 2, f"what is on is divided by: {rows}")
+
+
+def test_predictions():
+    """Every key of predicted.json is one that a stage of run_all.sh or a kernel of ours can have."""
+    from merge_results import FIELDS, TECHNIQUES
+    keys = [k for k in json.loads((HERE / "predicted.json").read_text()) if k != "_"]
+    fields = [f[0] for f in FIELDS]
+    for key in keys:
+        where, _, field = key.partition(":")
+        if where.startswith("techniques."):
+            good = where.split(".")[2].rpartition("-")[0] in [t[1] for t in TECHNIQUES] and not field
+        elif where.startswith("kernels."):
+            good = where.split("/")[1] == "cuda" and field in ("us", "share_of_copy", "share_of_matmul", "speedup")
+        else:
+            good = where.split(".")[1] == "cuda" and (field in fields or field.startswith("ratio "))
+        check(good, f"predicted.json has {key}, which is no row of results.md")
+
+
+def test_pages():
+    from merge_results import markdown
+    where = {"command": "c", "date": "d", "hardware": {"processor": "p"}}
+    measured = {"context": {"device": "GPU", "built": "cuDNN 9", "copy_bytes_per_second": "2e12"},
+                "benchmarks": [{"name": "BM_bad", "run_type": "iteration", "error_occurred": True, "error_message": "y[3] is 1"},
+                               {"name": "BM_a/cuda/x", "run_type": "iteration", "real_time": 1.0, "share_of_copy": 0.8}]}
+    ladder = {"topic": "t", "dtype": "bf16", "shape": "[2, 3]", "device": "GPU", "copy_bytes_per_second": 3e12, "versions": [
+        {"name": "1 slow", "wrong": True}, {"name": "2 fast", "wrong": False, "us": 5, "low_us": 4, "high_us": 6, "samples": 7,
+                                             "share_of_copy": 0.5}]}
+    page = markdown({("kernels", "cuda.kernels"): dict(where, measured=measured), ("kernels", "cuda.ladder"): dict(where, measured=ladder)},
+                    {"kernels.BM_a/cuda/x:share_of_copy": "at least 0.9"})
+    for line in ("| BM_bad | **WRONG** | y[3] is 1 | | |", "| BM_a/cuda/x share_of_copy | of the copy rate | 0.800 | 1 | at least 0.9 |",
+                 "device: GPU; ours: cuDNN 9; copy 2000.0 GB/s", "| t/bf16/[2, 3]/1 slow | **WRONG**", "5.00 [4.00 .. 6.00] | 7 |", "copy 3000.0"):
+        check(line in page, f"'{line}' is not in\n{page}")
+
+
+def test_wrong_kernels(folder):
+    """A stage that finds a wrong kernel keeps the others' times, says so, and ends with 1, each time it is called."""
+    program = folder / "bench_kernels"
+    def writes(text):
+        program.write_text(f"""#!/bin/sh
+for o; do case $o in --benchmark_out=*) echo '{text}' >"${{o#*=}}";; esac; done
+exit 1
+""")
+        program.chmod(0o755)
+
+    writes(json.dumps({"benchmarks": [{"name": "BM_a", "run_type": "iteration", "real_time": 3.0},
+                                      {"name": "BM_bad", "run_type": "iteration", "error_occurred": True, "error_message": "NaN"}]}))
+    command = (*PROGRAMS, f"BENCH_KERNELS={program}", HERE / "run_all.sh", "--stage", "kernels", "--device", "cpu",
+               "--quick", "--out", folder / "out", "--python", sys.executable)
+    for _ in range(2):
+        done = run(*command, code=1)
+        check("FAILED" not in done.stdout and "WRONG in stage kernels: BM_bad" in done.stderr, done.stdout + done.stderr)
+    page = (folder / "out" / "results.md").read_text()
+    check("| knn_seconds | s | 0.0" in page and "| share_of_flop_ceiling | " in page, page)
+    check("| BM_bad | **WRONG** | NaN |" in page and "| BM_a | us | 0.00 " in page, page)
+    writes('{"benchmarks": []}')
+    check("FAILED" in run(*command, "--again", code=1).stdout, "a program that fails otherwise has no piece")
+
+
 def test_run_all(folder):
     script = HERE / "run_all.sh"
     common = ("--device", "cpu", "--quick", "--out", folder, "--python", sys.executable)
-    first = run("env", f"BENCH_STEP={bench}", script, "--stage", "step", *common).stdout
-    again = run("env", f"BENCH_STEP={bench}", script, "--stage", "step", *common).stdout
+    first = run(*PROGRAMS, script, "--stage", "step", *common).stdout
+    again = run(*PROGRAMS, script, "--stage", "step", *common).stdout
     check("step tiny: there" not in first and "step tiny: there" in again, "a stage that is called again goes on")
-    compared = run("env", f"BENCH_STEP={bench}", script, "--stage", "b2-512", *common).stdout
+    compared = run(*PROGRAMS, script, "--stage", "b2-512", *common).stdout
     check("speed-up" in compared, compared)
     merged = json.loads((folder / "results.json").read_text())
     names = {(p["stage"], p["name"]) for p in merged["pieces"]}
-    check(names == {("step", "tiny"), ("b2-512", "tiny-b1")}, f"merged are {names}")
+    check(("step", "cpu.growth") in names and "| threads 1, float32 | ms per step |" in (folder / "results.md").read_text(), names)
+    turns = {("step", f"cpu.turn-{i}-16-{form}") for i in (1, 2) for form in ("base", "eager")}
+    check(names == turns | {("step", "cpu.growth"), ("step", "cpu.tiny"), ("b2-512", "cpu.tiny-b1")}, f"merged are {names}")
     page = (folder / "results.md").read_text()
     check("| n | predicted |" in page and "| speed_up | x | " in page and "| idle_share |" in page, page)
-    refused = run("env", f"BENCH_STEP={bench}", script, "--stage", "r50", *common, code=2)
+    check("| the step as one graph, 16 pairs, cpu | x | " in page and "ours: commit" in page, page)
+    refused = run(*PROGRAMS, script, "--stage", "r50", *common, code=2)
     check("has no sizes" in refused.stderr, refused.stderr)
-    broken = run("env", "BENCH_STEP=/bin/false", script, "--stage", "step", *common, "--again", code=1)
+    broken = run(*PROGRAMS, "BENCH_STEP=/bin/false", script, "--stage", "step", *common, "--again", code=1)
     check("FAILED" in broken.stdout, broken.stdout)
 
 
@@ -166,8 +253,13 @@ test_nets_and_arithmetic()
 test_augmentation()
 test_kernel_rows()
 test_summaries()
+test_techniques()
+test_predictions()
+test_pages()
+test_compiled_peer()
 with tempfile.TemporaryDirectory() as where:
     test_trace(Path(where))
+    test_wrong_kernels(Path(where))
     (Path(where) / "results").mkdir()
     test_run_all(Path(where) / "results")
 print("nets, arithmetic, trace, augmentation, run_all: as they should be")

@@ -2,8 +2,12 @@
 #include <catch2/catch.hpp>
 
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
+#include "bench/kernels/json_at_end.h"
 #include "bench/kernels/session.h"
 #include "kernels/check.h"
 
@@ -169,14 +173,66 @@ TEST_CASE("only what moved beyond the noise is named", "[bench]") {
   std::ofstream(path) << R"({"context": {"copy_bytes_per_second": "8e9"}, "benchmarks": [
     {"name": "BM_a", "run_type": "iteration", "real_time": 100, "low_us": 98, "high_us": 102},
     {"name": "BM_b", "run_type": "iteration", "real_time": 100, "low_us": 98, "high_us": 102},
+    {"name": "BM_gone", "run_type": "iteration", "real_time": 100, "low_us": 98, "high_us": 102},
     {"name": "BM_c", "run_type": "iteration", "error_occurred": true, "real_time": 0}]})";
-  const std::string text = compare(
-      {result("BM_a", 103e-6, 0.02), result("BM_b", 130e-6, 0.02), result("BM_c", 1, 0)}, kCeilings, path);
+  const std::string text = compare({result("BM_a", 103e-6, 0.02), result("BM_b", 130e-6, 0.02),
+                                    result("BM_c", 1, 0), result("BM_new", 1, 0)},
+                                   kCeilings, path);
   std::remove(path.c_str());
   CHECK_THAT(text, !Catch::Contains("BM_a") && Catch::Contains("BM_b") && !Catch::Contains("BM_c"));
   CHECK_THAT(
       text, Catch::Contains("1.30x SLOWER") && Catch::Contains("1 of 2 moved") && Catch::Contains("+25.0 %"));
+  CHECK_THAT(text, Catch::Contains("2 of this run alone, 1 of the earlier one alone"));
   CHECK_THROWS_AS(compare({}, kCeilings, "no such file"), Error);
+}
+
+TEST_CASE("a row is read again by the ceilings of the whole run where they make a difference", "[bench]") {
+  Harness harness;
+  const Outcome o = harness.outcome(Fault::none);
+  const std::vector<Row> rows = {{&harness.registry.entries[0], o, harness.row(o)}};
+  CHECK(moved_rows(rows, kCeilings).empty());
+  Ceilings risen = kCeilings;
+  risen.copy *= 2;
+  Outcome wanted = o;
+  wanted.result->ceiling = 2e10;
+  CHECK_THAT(moved_rows(rows, risen), Catch::EndsWith(harness.row(wanted)));
+}
+
+TEST_CASE("JSON has every share by the ceilings of the whole run, statistics none", "[bench]") {
+  Ceilings ceilings = kCeilings;
+  std::ostringstream text;
+  JsonAtEnd json(ceilings, [] { benchmark::AddCustomContext("copy_bytes_per_second", "8e9"); });
+  json.SetOutputStream(&text);
+  json.ReportContext(benchmark::BenchmarkReporter::Context());
+  benchmark::BenchmarkReporter::Run run;
+  run.run_name.function_name = "BM_a/cpu/bf16/x";
+  run.iterations = 1;
+  run.time_unit = benchmark::kMicrosecond;
+  run.real_accumulated_time = 1e-3;
+  run.counters = {{"bytes", 1e6}, {"operations", 1e8}, {"share_of_copy", 9}};
+  benchmark::BenchmarkReporter::Run product = run, mean = run;
+  product.counters.erase("share_of_copy");
+  product.counters["share_of_matmul"] = 9;
+  mean.run_type = benchmark::BenchmarkReporter::Run::RT_Aggregate;
+  json.ReportRuns({run, product, mean});
+  CHECK(text.str().empty());
+  ceilings.copy = 2e9, ceilings.matmul_bf16 = 4e11;
+  json.Finalize();
+  const auto written = nlohmann::json::parse(text.str());
+  CHECK(written["context"]["copy_bytes_per_second"] == "8e9");
+  CHECK(written["benchmarks"][0]["share_of_copy"].get<double>() == Approx(0.5));
+  CHECK(written["benchmarks"][1]["share_of_matmul"].get<double>() == Approx(0.25));
+  CHECK_FALSE(written["benchmarks"][2].contains("share_of_copy"));
+}
+
+TEST_CASE("what CUDA's small set has beyond a CPU's is there", "[bench]") {
+  std::map<std::string, int> of;
+  for (const Entry& entry : Registry().entries)
+    if (of_a_large_step(entry)) {
+      CHECK_FALSE(entry.quick);
+      ++of[entry.op.substr(0, entry.op.find('_'))];
+    }
+  CHECK(of == std::map<std::string, int>{{"batch", 8 + 4}, {"augment", 1}, {"conv2d", 12}});
 }
 
 TEST_CASE("names are keys: each benchmark has its own", "[bench]") {

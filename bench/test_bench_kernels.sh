@@ -23,12 +23,30 @@ for call in $(grep -ohE 'void run\(const [A-Z][A-Za-z]+' kernels/*.h | sed 's/.*
   grep -qE "\b$call(<[^(]*>)? make\(Arena" bench/kernels/*.cpp || { echo "FAILED: no benchmark of $call"; failures=$((failures + 1)); }
 done
 
+# The kernels that docs/benchmarks.md names for NVIDIA's profiler are those that kernels/ has, and its lines name benchmarks.
+kernels=$(cat kernels/*.cu kernels/*.cuh | tr -s '\n ' ' ' | grep -oE '__global__ void (__launch_bounds__\([^()]*\) )?[a-z_]+ ?\(' |
+  sed -E 's/ ?\($//; s/.* //' | sort -u)
+[ "$(wc -w <<<"$kernels")" -ge 30 ] || { echo "FAILED: found too few kernels: $kernels"; failures=$((failures + 1)); }
+for kernel in $kernels; do
+  grep -qE "^profile .*#.*\b$kernel\b|^[^#]*\`$kernel\` is in no line" docs/benchmarks.md ||
+    { echo "FAILED: $kernel has no line in docs/benchmarks.md"; failures=$((failures + 1)); }
+done
+for word in $(sed -nE 's/^profile .*# //p' docs/benchmarks.md | grep -oE '[a-z]+(_[a-z]+)+'); do
+  grep -qx "$word" <<<"$kernels" || { echo "FAILED: docs/benchmarks.md names $word, which is no kernel"; failures=$((failures + 1)); }
+done
+"$program" --benchmark_list_tests=true --benchmark_filter=all | sed 's,/cpu/,/cuda/,' >"$folder/names"
+while read -r filter; do
+  grep -qE "$filter" "$folder/names" || { echo "FAILED: docs/benchmarks.md profiles $filter, which is no benchmark"; failures=$((failures + 1)); }
+done < <(sed -nE "s/^profile '([^']*)'.*/\1/p" docs/benchmarks.md)
+
 quick="--max_time=0.002 --benchmark_min_time=0.001 --threads=1"
 expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2_)?r7_c5$|/n1003$|m5_n7_k9$|n2_h5_w7|n3_p35|v2_n3_h17|r7_n1001|r45_c3_k8)' \
   --benchmark_out="$folder/a.json" --benchmark_out_format=json --roofline "$folder/a.svg"
 holds "$folder/out" '^batch_norm_fwd +bf16 +r7_c5 .* GB/s'
 holds "$folder/a.json" '"name": "BM_batch_norm_fwd/(cpu|cuda)/bf16/r7_c5"'
 holds "$folder/a.json" '"share_of_copy": [0-9]'
+holds "$folder/a.json" '"built": "commit '
+holds "$folder/a.json" '"copy_bytes_per_second": "[1-9]'
 awk -F'[:,]' '/"real_time"/ {us = $2} /"low_us"/ {low = $2} /"high_us"/ {high = $2}
   /"low_us"/ && !(low <= us * 1.001) || /"high_us"/ && !(us <= high * 1.001) {bad = 1}
   /"name"/ {us = low = high = 0} END {exit bad}' "$folder/a.json" || { echo "FAILED: a time outside its quartiles"; failures=$((failures + 1)); }
@@ -39,6 +57,10 @@ grep -q WRONG "$folder/out" && { cat "$folder/out"; failures=$((failures + 1)); 
 
 expect "an own shape, against the run before" 0 "$program" $quick --shape rows=7,channels=5 --compare "$folder/a.json"
 holds "$folder/out" 'of [0-9]+ moved beyond the noise'
+holds "$folder/out" 'not compared: [0-9]+ of this run alone, [0-9]+ of the earlier one alone'
+expect "a part of the small set" 0 "$program" --benchmark_list_tests=true --small --benchmark_filter='gemm|n1003'
+holds "$folder/out" '^BM_gemm_fwd/'
+if grep -q n1003 "$folder/out"; then echo "FAILED: --small lists what is not in the small set"; failures=$((failures + 1)); fi
 expect "help" 0 "$program" --help
 holds "$folder/out" 'benchmark_filter'
 expect "names" 0 "$program" --benchmark_list_tests=true --benchmark_filter=all

@@ -11,10 +11,10 @@
 namespace stopgrad::cuda {
 
 namespace {
-bool wants_overlap() {
-  const char* const wish = std::getenv("STOPGRAD_OVERLAP");
-  const std::string word = wish ? wish : "off";
-  if (word != "on" && word != "off") fail(Exit::config, "STOPGRAD_OVERLAP is \"{}\": choose on or off", word);
+bool is_on(const char* variable, const char* unless_told) {
+  const char* const wish = std::getenv(variable);
+  const std::string word = wish ? wish : unless_told;
+  if (word != "on" && word != "off") fail(Exit::config, "{} is \"{}\": choose on or off", variable, word);
   return word == "on";
 }
 
@@ -60,7 +60,10 @@ bool available(std::string* why) {
 }
 
 Context::Context(int device)
-    : overlap(wants_overlap()), device_(device), libraries_(nullptr, [](Libraries* l) { delete l; }) {
+    : on_chip(is_on("STOPGRAD_ON_CHIP", "on")),
+      overlap(is_on("STOPGRAD_OVERLAP", "off")),
+      device_(device),
+      libraries_(nullptr, [](Libraries* l) { delete l; }) {
   std::string why;
   if (!available(&why)) fail(Exit::device, "cuda: {}. Use --device cpu.", why);
   int devices = 0;

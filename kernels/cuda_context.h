@@ -41,8 +41,8 @@ class Context {
   }
   FloatMath float_math = FloatMath::fp32;
   /// Whether batch norms that fit on the chip are read once: the bits are those of two passes, the time
-  /// differs.
-  bool on_chip = true;
+  /// differs. The environment's STOPGRAD_ON_CHIP, "on" (unless told) or "off", decides.
+  bool on_chip;
   /// Whether a kernel may start while the one before it ends (programmatic dependent launch): same bits. The
   /// environment's STOPGRAD_OVERLAP, "on" or "off", decides; unset is off, as no GPU has shown that it gains.
   bool overlap;

@@ -13,7 +13,7 @@ limit_mib=64
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DSTOPGRAD_DEVICE=cuda -DSTOPGRAD_ARCH=x86-64-v3 \
   -DSTOPGRAD_ONEDNN=OFF -DSTOPGRAD_TEST_DATA=. >/dev/null
-targets=(simsiam bench_step cuda_tests cuda_training_tests cuda_ladder_tests)
+targets=(simsiam bench_step bench_ladder bench_knn cuda_tests cuda_training_tests cuda_ladder_tests)
 ! grep -q bench_kernels bench/CMakeLists.txt || targets+=(bench_kernels)
 cmake --build "$build" --target "${targets[@]}"
 rm -rf "$folder"

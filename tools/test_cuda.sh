@@ -18,12 +18,23 @@ emulate() {  # preset, label, targets...
   OMP_WAIT_POLICY=passive ctest --preset "$1" -L "$2" -j 2
 }
 
+# The benchmarks' CUDA side: some calls in small shapes, and a ladder with the switch that a step is timed with.
+benchmarks() {
+  local bench=build/emulate/bench quick=(--max_time=0.001 --benchmark_min_time=0.001) targets=(bench_ladder)
+  ! grep -qx 'BENCHMARK_LIBRARY:FILEPATH=/.*' build/emulate/CMakeCache.txt || targets+=(bench_kernels)
+  cmake --build --preset emulate --target "${targets[@]}"
+  [ ${#targets[@]} -lt 2 ] ||
+    $bench/bench_kernels --device cuda "${quick[@]}" --small --benchmark_filter='batch_norm|conv2d_fwd|gemm_fwd|cosine|sgd'
+  STOPGRAD_ON_CHIP=off $bench/ladder/bench_ladder batch_norm_forward --rows 64 --json
+}
+
 for stage in "$@"; do
   echo "== cuda: $stage"
   start=$SECONDS
   case $stage in
     plain)
       emulate emulate emulated cuda_tests cuda_ladder_tests cuda_training_tests planted_bugs simsiam
+      benchmarks
       for seed in 2 3; do  # other orders of blocks, warps and lanes; once with kernels that must wait
         overlap=$([ $seed = 3 ] && echo on || echo off)
         echo "== cuda: seed $seed, overlap $overlap"

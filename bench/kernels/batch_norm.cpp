@@ -249,10 +249,10 @@ void add(Registry& registry) {
       registry.add<T>(Backward<T>{s}, usual, Limit::copy, &library_batch_norm<T, BatchNormBackward>);
       registry.add<T>(Inference<T>{s}, false);
     }
-    if (c.real) {  // both views of a batch in one call
-      registry.add<T>(Forward<T>{{2, c.rows / 2, c.channels, true, false}}, false);
-      registry.add<T>(Backward<T>{{2, c.rows / 2, c.channels, true, false}}, false);
-    }
+  }
+  for (const test::MatrixCase& c : registry.view_pairs) {  // both views of a batch in one call
+    registry.add<T>(Forward<T>{{2, c.rows, c.channels, true, false}}, false);
+    registry.add<T>(Backward<T>{{2, c.rows, c.channels, true, false}}, false);
   }
 }
 

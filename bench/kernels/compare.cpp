@@ -1,6 +1,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bench/kernels/session.h"
 #include "kernels/check.h"
@@ -42,20 +43,23 @@ std::string compare(const std::vector<Result>& results, const Ceilings& ceilings
   } catch (const std::exception& e) {
     fail(Exit::data, "--compare {}: not the JSON of an earlier run ({})", path, e.what());
   }
-  int both = 0, moved = 0;
+  int moved = 0;
+  std::set<std::string> both, fresh;
   for (const Result& r : results) {
     const auto found = before.find(r.name);
+    (found == before.end() ? fresh : both).insert(r.name);
     if (found == before.end()) continue;
     const Old& old = found->second;
     const double time = r.measured.ours.median * 1e6;
     const double low = r.measured.ours.low * 1e6, high = r.measured.ours.high * 1e6;
-    ++both;
     if (low <= old.high && old.low <= high) continue;
     ++moved;
     out += fmt::format("  {:<58}{:>12.2f} us -> {:>10.2f} us  {:.2f}x {}\n", r.name, old.time, time,
                        std::max(old.time / time, time / old.time), time < old.time ? "faster" : "SLOWER");
   }
-  return out + fmt::format("  {} of {} moved beyond the noise\n", moved, both);
+  out += fmt::format("  {} of {} moved beyond the noise\n", moved, both.size());
+  return out + fmt::format("  not compared: {} of this run alone, {} of the earlier one alone\n",
+                           fresh.size(), before.size() - both.size());
 }
 
 }  // namespace stopgrad::bench

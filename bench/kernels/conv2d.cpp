@@ -88,11 +88,12 @@ struct BackwardWeight : Layer<T> {
   }
 };
 
-/// oneDNN alone, where kernels/ may have a method of its own.
+/// oneDNN alone, where kernels/ may have a method of its own; through the wrapper of kernels/, which gives
+/// each thread a part and lays the weights out anew in every call.
 template <class Call>
 Baseline<Call> onednn(const Call& call, const Device& device) {
   if (!device.is_cpu() || !cpu::onednn::run(call, *device.cpu)) return {};
-  return {"oneDNN", [device](const Call& c) { cpu::onednn::run(c, *device.cpu); }};
+  return {"oneDNN, our threads", [device](const Call& c) { cpu::onednn::run(c, *device.cpu); }};
 }
 
 template <class T>

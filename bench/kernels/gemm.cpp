@@ -46,7 +46,7 @@ struct Product {
 template <class Call>
 Baseline<Call> onednn(const Call& call, const Device& device) {
   if (!device.is_cpu() || !cpu::onednn::run(call, *device.cpu)) return {};
-  return {"oneDNN", [device](const Call& c) { cpu::onednn::run(c, *device.cpu); }};
+  return {"oneDNN, our threads", [device](const Call& c) { cpu::onednn::run(c, *device.cpu); }};
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 #include "bench/kernels/measure.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace stopgrad::bench {
 namespace {
@@ -20,7 +21,8 @@ double sum(const std::vector<double>& v) {
 
 /// Seconds per launch, back to back on the same buffers: the median of five batches of about 10 ms.
 double warm(Subject& subject, const Device& device, double once) {
-  const int count = static_cast<int>(std::clamp(0.01 / once, 1.0, 2000.0));
+  const double most = device.is_cpu() ? 2000 : kMostQueued;
+  const int count = static_cast<int>(std::clamp(0.01 / once, 1.0, most));
   std::vector<double> batches;
   for (int i = 0; i < 5; ++i)
     batches.push_back(time_all(device, count, [&](int) { subject.run(0); }) / count);
@@ -53,6 +55,14 @@ Measurement measure(Subject& subject, const Device& device, const Patience& pati
     next += size_t(block);
     return seconds;
   };
+  // On CUDA patience is the clock's on the wall: a head start is longer than short launches.
+  const auto spent_by = [&](auto run, std::vector<double>* samples) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::vector<double> seconds = run();
+    if (samples) samples->insert(samples->end(), seconds.begin(), seconds.end());
+    if (device.is_cpu()) return sum(seconds);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   const auto ours = [&] {
     if (with_baseline) subject.run(copy(0));
     return sample([&](int i) { subject.run(copy(i + 1)); });
@@ -66,15 +76,14 @@ Measurement measure(Subject& subject, const Device& device, const Patience& pati
 
   const double spent_warm = patience.least / 4;
   for (double spent = 0, i = 0; i < 2 || (spent < spent_warm && i < 1000); ++i) {
-    spent += sum(ours());
-    if (with_baseline) spent += sum(theirs());
+    spent += spent_by(ours, nullptr);
+    if (with_baseline) spent += spent_by(theirs, nullptr);
   }
   std::vector<double> our_samples, their_samples;
   double spent = 0;
   for (size_t looked = 16;;) {
-    for (const double s : ours()) our_samples.push_back(s), spent += s;
-    if (with_baseline)
-      for (const double s : theirs()) their_samples.push_back(s), spent += s;
+    spent += spent_by(ours, &our_samples);
+    if (with_baseline) spent += spent_by(theirs, &their_samples);
     if (our_samples.size() < 6 && spent < 4 * patience.most) continue;
     if (spent >= patience.most) break;
     if (spent < patience.least || our_samples.size() < looked) continue;

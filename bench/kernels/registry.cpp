@@ -1,5 +1,7 @@
 #include "bench/kernels/registry.h"
 
+#include <regex>
+
 #include "kernels/check.h"
 
 namespace stopgrad::bench {
@@ -16,11 +18,28 @@ constexpr const char* kFamilies =
     "images,height,width,channels,out_channels,kernel,stride,padding (convolutions); the same without "
     "out_channels (max pooling); images,pixels,channels (average pooling); rows,count,k (top k)";
 
+/// CIFAR ResNet-18's stages in a step of 512 pairs: both views together.
+const std::vector<test::ConvCase> kStepConvolutions = {
+    {"layer1 of 512 pairs", {1024, 32, 32, 64, 64, 3, 1, 1}, true},
+    {"layer2 of 512 pairs", {1024, 16, 16, 128, 128, 3, 1, 1}, true},
+    {"layer3 of 512 pairs", {1024, 8, 8, 256, 256, 3, 1, 1}, true},
+    {"layer4 of 512 pairs", {1024, 4, 4, 512, 512, 3, 1, 1}, true},
+};
+
 }  // namespace
+
+bool of_a_large_step(const Entry& entry) {
+  static const std::regex large(  // batch norms that no chip holds, and the heads', which are read once
+      "batch_norm_(fwd|bwd)/(f32|bf16)/r(401408_c64|100352_c256)_relu|"
+      "batch_norm_(fwd|bwd)/bf16/g2_r(524288_c64|512_c2048)_relu|"
+      "augment/bf16/v2_n512_h32_w32_c3_h32_w32_s8|"
+      "conv2d_(fwd|bwd_input|bwd_weight)/bf16/n1024_.*");
+  return std::regex_match(fmt::format("{}/{}/{}", entry.op, entry.type, entry.shape), large);
+}
 
 Registry::Registry()
     : matrices(joined(test::matrix_cases(), test::resnet50_matrix_cases())),
-      convolutions(joined(test::conv_cases(), test::resnet50_conv_cases())),
+      convolutions(joined(joined(test::conv_cases(), test::resnet50_conv_cases()), kStepConvolutions)),
       gemms(test::gemm_cases()),
       flat(test::flat_cases()),
       augmentations(test::augment_cases()),
@@ -29,6 +48,9 @@ Registry::Registry()
       topk(test::topk_cases()) {
   for (const test::MatrixCase& c : matrices)
     if (c.rows <= 4096) heads.push_back(c);
+  view_pairs = {{"layer1 of 512 pairs", 524288, 64}, {"head of 512 pairs", 512, 2048}};
+  for (const test::MatrixCase& c : matrices)
+    if (c.real) view_pairs.push_back({c.name, c.rows / 2, c.channels});
   add_all();
 }
 

@@ -23,6 +23,9 @@ struct Entry {
   }
 };
 
+/// Layers as large as a GPU trains them: part of CUDA's small set, and on a CPU named or not measured.
+bool of_a_large_step(const Entry& entry);
+
 class Registry {
  public:
   /// The tables of tests/cases.h.
@@ -30,8 +33,9 @@ class Registry {
   /// The calls that have these sizes, in this shape alone. Error(Exit::usage) when there are none.
   explicit Registry(const Sizes& sizes);
 
-  std::vector<test::MatrixCase> matrices;  // activations
-  std::vector<test::MatrixCase> heads;     // those of them that a loss may see
+  std::vector<test::MatrixCase> matrices;    // activations
+  std::vector<test::MatrixCase> heads;       // those of them that a loss may see
+  std::vector<test::MatrixCase> view_pairs;  // rows of one of two groups
   std::vector<test::ConvCase> convolutions;
   std::vector<test::GemmCase> gemms;
   std::vector<test::FlatCase> flat;

@@ -15,11 +15,16 @@ std::string rate(const Result& r) {
   return fmt::format("{:.1f} {}", r.rate() * 1e-9, r.limit == Limit::copy ? "GB/s" : "GF/s");
 }
 
+double ceiling_of(const Entry& entry, const Ceilings& ceilings) {
+  return entry.limit == Limit::copy ? ceilings.copy : ceilings.matmul(entry.type == "bf16");
+}
+
 }  // namespace
 
 Outcome run_one(const Entry& entry, const Device& device, const char* device_name, const Ceilings& ceilings,
                 const Patience& patience) {
   const std::unique_ptr<Subject> subject = entry.make(device);
+  if (!device.is_cpu()) subject->run(0);  // a library's plan is searched for here, outside of the range
   const Comparison ours = [&] {
     const ProfileRange range("bench_kernels");  // one launch, for profilers
     return subject->check();
@@ -34,9 +39,15 @@ Outcome run_one(const Entry& entry, const Device& device, const char* device_nam
       baseline += " disagrees: " + theirs.why();
     }
   }
-  Result r{entry.name(device_name), entry.type, entry.limit, subject->work(), ceilings.copy, ours.worst(),
-           subject->copies(),       baseline,   {}};
-  if (entry.limit == Limit::matmul) r.ceiling = ceilings.matmul(entry.type == "bf16");
+  Result r{entry.name(device_name),
+           entry.type,
+           entry.limit,
+           subject->work(),
+           ceiling_of(entry, ceilings),
+           ours.worst(),
+           subject->copies(),
+           baseline,
+           {}};
   r.measured = measure(*subject, device, patience, with_baseline);
   return {r, ""};
 }
@@ -60,6 +71,18 @@ void put(const Result& r, benchmark::State& state) {
     state.counters["speedup"] = r.speedup();
   }
   state.SetLabel(r.baseline);
+}
+
+std::string moved_rows(const std::vector<Row>& rows, const Ceilings& ceilings) {
+  std::string out;
+  for (const Row& row : rows) {
+    if (!row.outcome.result) continue;
+    Outcome last = row.outcome;
+    last.result->ceiling = ceiling_of(*row.entry, ceilings);
+    const std::string text = table_row(*row.entry, last);
+    if (text != row.text) out += text;
+  }
+  return out.empty() ? "" : "The ceilings rose after these rows; by the last ones they are:\n" + out;
 }
 
 std::string ceilings_line(const Ceilings& ceilings) {

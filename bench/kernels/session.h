@@ -43,6 +43,15 @@ std::string ceilings_line(const Ceilings& ceilings);
 std::string table_header(const Ceilings& ceilings);
 std::string table_row(const Entry& entry, const Outcome& outcome);
 
+/// A row of the table as it was printed, by the ceilings known then.
+struct Row {
+  const Entry* entry;
+  Outcome outcome;
+  std::string text;
+};
+/// The rows that read differently by the ceilings of the whole run; empty when none does.
+std::string moved_rows(const std::vector<Row>& rows, const Ceilings& ceilings);
+
 /// What moved beyond the noise since a run whose JSON is `path`: the middle halves of both samples do not
 /// overlap. Error(Exit::data) when it cannot be read.
 std::string compare(const std::vector<Result>& results, const Ceilings& ceilings, const std::string& path);

@@ -1,9 +1,10 @@
 // Runs all versions of a ladder: each must first agree with the CPU schedule, then it is timed.
-//   bench_ladder batch_norm_forward --rows 524288 --channels 64 --dtype bf16
+//   bench_ladder batch_norm_forward --rows 524288 --channels 64 --dtype bf16 [--json]
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "bench/kernels/measure.h"
 #include "bench/ladder/problems.h"
@@ -16,7 +17,51 @@ namespace {
 struct Options {
   std::string topic, dtype = "bf16";
   int rows = 0, channels = 0;  // augment: images, and their sides; 0: the topic's own
+  bool json = false;
 };
+
+/// One version against the CPU and by the clock; without times where it is wrong or the device is emulated.
+struct Rung {
+  std::string name;
+  double bytes, used;  // per element; the largest share of a tolerance
+  bool wrong;
+  bench::Summary time{};
+  double rate = 0, share = 0, speed_up = 0;
+};
+
+void print_header(const std::string& title, const std::string& device, bool emulated, double copy) {
+  fmt::print("{}, on {}\n", title, device);
+  if (emulated)
+    fmt::print("The emulated device: results are checked; times would mean nothing and are not printed.\n");
+  else fmt::print("A copy moves {:.0f} GB/s here, bytes read and bytes written.\n", copy / 1e9);
+  fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "version", "tolerance", "bytes per",
+             "median", "quartiles", "GB/s", "of copy", "speed-up");
+  fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "", "used", "element", "us", "us", "", "",
+             "");
+}
+
+void print(const Rung& r) {
+  fmt::print("{:<22}{:>8.1f} %", r.name, 100 * r.used);
+  if (r.wrong) fmt::print("   differs from the CPU: no time\n");
+  else if (r.time.samples == 0) fmt::print("{:>12.1f}\n", r.bytes);
+  else
+    fmt::print("{:>12.1f}{:>12.2f}{:>22}{:>9.0f}{:>6.1f} %{:>10.1f}\n", r.bytes, 1e6 * r.time.median,
+               fmt::format("{:.2f} to {:.2f}", 1e6 * r.time.low, 1e6 * r.time.high), r.rate / 1e9,
+               100 * r.share, r.speed_up);
+}
+
+nlohmann::json json_of(const Rung& r) {
+  nlohmann::json out = {
+      {"name", r.name}, {"bytes_per_element", r.bytes}, {"tolerance_used", r.used}, {"wrong", r.wrong}};
+  if (r.time.samples > 0)
+    out.update({{"us", 1e6 * r.time.median},
+                {"low_us", 1e6 * r.time.low},
+                {"high_us", 1e6 * r.time.high},
+                {"samples", r.time.samples},
+                {"share_of_copy", r.share},
+                {"speed_up", r.speed_up}});
+  return out;
+}
 
 /// A call on memory of its own.
 template <class Problem>
@@ -61,19 +106,16 @@ double copy_rate(size_t size, bool emulated) {
 }
 
 template <class Call, class Problem>
-int climb(const std::string& title, Problem problem, size_t element) {
+int climb(const Options& o, const std::string& shape, Problem problem, size_t element) {
   cuda::Context& context = device();
   const bool emulated = context.info().name.ends_with("(emulated)");
   const double elements = static_cast<double>(problem.elements());
   const double copy = copy_rate(size_t{1} << (emulated ? 20 : 28), emulated);
-  fmt::print("{}, on {}\n", title, context.info().name);
-  if (emulated)
-    fmt::print("The emulated device: results are checked; times would mean nothing and are not printed.\n");
-  else fmt::print("A copy moves {:.0f} GB/s here, bytes read and bytes written.\n", copy / 1e9);
-  fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "version", "tolerance", "bytes per",
-             "median", "quartiles", "GB/s", "of copy", "speed-up");
-  fmt::print("{:<22}{:>10}{:>12}{:>12}{:>22}{:>9}{:>8}{:>10}\n", "", "used", "element", "us", "us", "", "",
-             "");
+  if (!o.json)
+    print_header(fmt::format("{}, {}, {}", o.topic, o.dtype, shape), context.info().name, emulated, copy);
+  nlohmann::json json = {
+      {"device", context.info().name}, {"topic", o.topic}, {"dtype", o.dtype}, {"shape", shape}};
+  if (!emulated) json["copy_bytes_per_second"] = copy;
 
   const auto copies =
       copies_of(problem, static_cast<size_t>(elements) * element, bench::last_cache_bytes_cuda(context));
@@ -81,26 +123,21 @@ int climb(const std::string& title, Problem problem, size_t element) {
   int failed = 0, number = 0;
   for (const Version<Call>& version : versions<Call>()) {
     run_version(problem, version);
-    const double used = problem.used();
-    fmt::print("{:<22}{:>8.1f} %", fmt::format("{} {}", ++number, version.name), 100 * used);
-    if (!(used <= 1)) {
-      fmt::print("   differs from the CPU: no time\n");
-      ++failed;
-      continue;
+    Rung rung{fmt::format("{} {}", ++number, version.name), version.bytes, problem.used(), false};
+    rung.wrong = !(rung.used <= 1);
+    failed += rung.wrong;
+    if (!rung.wrong && !emulated) {
+      rung.time = time_batches(static_cast<int>(copies.size()), emulated,
+                               [&](int i) { version.run(copies[static_cast<size_t>(i)]->call, context); });
+      rung.rate = elements * version.bytes / rung.time.median;
+      rung.share = rung.rate / copy;
+      if (first == 0) first = rung.time.median;
+      rung.speed_up = first / rung.time.median;
     }
-    const bench::Summary time = time_batches(static_cast<int>(copies.size()), emulated, [&](int i) {
-      version.run(copies[static_cast<size_t>(i)]->call, context);
-    });
-    if (emulated) {
-      fmt::print("{:>12.1f}\n", version.bytes);
-      continue;
-    }
-    const double rate = elements * version.bytes / time.median;
-    if (number == 1) first = time.median;
-    fmt::print("{:>12.1f}{:>12.2f}{:>22}{:>9.0f}{:>6.1f} %{:>10}\n", version.bytes, 1e6 * time.median,
-               fmt::format("{:.2f} to {:.2f}", 1e6 * time.low, 1e6 * time.high), rate / 1e9,
-               100 * rate / copy, first > 0 ? fmt::format("{:.1f}", first / time.median) : "-");
+    if (o.json) json["versions"].push_back(json_of(rung));
+    else print(rung);
   }
+  if (o.json) fmt::print("{}\n", json.dump());
   return failed == 0 ? 0 : 1;
 }
 
@@ -109,7 +146,7 @@ int climb_matrix(const Options& o, int rows, int channels) {
   if (device().info().name.ends_with("(emulated)")) rows = std::min(rows, 1024);
   if (o.rows > 0) rows = o.rows;
   if (o.channels > 0) channels = o.channels;
-  return climb<typename Problem<T>::Call>(fmt::format("{}, {}, [{}, {}]", o.topic, o.dtype, rows, channels),
+  return climb<typename Problem<T>::Call>(o, fmt::format("[{}, {}]", rows, channels),
                                           Problem<T>(rows, channels, Data::random), sizeof(T));
 }
 
@@ -121,9 +158,8 @@ int run(const Options& o) {
   if (o.topic == "cosine_loss_backward") return climb_matrix<CosineBackwardProblem, T>(o, 512, 2048);
   const int images = o.rows > 0 ? o.rows : device().info().name.ends_with("(emulated)") ? 4 : 512;
   const int side = o.channels > 0 ? o.channels : 32;
-  return climb<Augment<T>>(
-      fmt::format("{}, {}, two views of {} images of {}x{}x3", o.topic, o.dtype, images, side, side),
-      AugmentProblem<T>(Images(images, side, side, 3), {side, side, 3}), sizeof(T));
+  return climb<Augment<T>>(o, fmt::format("two views of {} images of {}x{}x3", images, side, side),
+                           AugmentProblem<T>(Images(images, side, side, 3), {side, side, 3}), sizeof(T));
 }
 
 }  // namespace
@@ -139,6 +175,7 @@ int main(int argc, char** argv) {
   app.add_option("--rows", o.rows, "rows of the matrix; of augment: images")->check(CLI::Range(1, 1 << 24));
   app.add_option("--channels", o.channels, "of the matrix; of augment: side of the images, at most 128")
       ->check(CLI::Range(1, 1 << 16));
+  app.add_flag("--json", o.json, "one line of JSON");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

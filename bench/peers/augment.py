@@ -2,6 +2,7 @@
 kernels/augment.h, of which torch.compile can make a few kernels. Two differences, both in favour of this code: the four
 jitter operations keep one order (brightness, contrast, saturation, hue) where ours draws one of 24 per image, and of the
 crop's ten tries it takes one, clamped into the image."""
+import functools
 import math
 
 import torch
@@ -15,6 +16,12 @@ RECIPES = {
                  std=(0.353,) * 3),
 }
 LUMA = (0.2989, 0.587, 0.114)
+
+
+def on_device(recipe, channels, device):
+    """The recipe with mean and std as tensors [C, 1, 1] there, made once: made in every view, each would be a copy for which
+    the host waits."""
+    return dict(recipe, **{k: torch.tensor(recipe[k][:channels], device=device)[:, None, None] for k in ("mean", "std")})
 
 
 def draw(recipe, count, height, width, device):
@@ -120,15 +127,13 @@ def blur(x, sigma, largest):
 
 
 def apply(images, p, recipe, out):
-    """Normalised views [N, C, out, out] of images [N, H, W, C] uint8 with the parameters of draw()."""
+    """Normalised views [N, C, out, out] of images [N, H, W, C] uint8 with the parameters of draw(); recipe: of on_device()."""
     x = jitter(crop(images, p, out), p)
-    channels = x.shape[1]
-    if channels == 3:
+    if x.shape[1] == 3:
         x = torch.where(p["grey"][:, None, None, None], luma(x), x)
     if recipe["blur"] > 0:
         x = blur(x, p["sigma"], recipe["sigma"][1])
-    mean, std = (torch.tensor(recipe[k][:channels], device=x.device)[:, None, None] for k in ("mean", "std"))
-    return (x - mean) / std
+    return (x - recipe["mean"]) / recipe["std"]
 
 
 def views_of(images, index, recipe, out):

@@ -64,10 +64,11 @@ def peers(device, compiled):
     except ImportError:
         pass
     images, index = raw.to(device), torch.arange(BATCH, device=device)
+    recipe = augment.on_device(R, 3, device)
 
     def tensor_code():
         chosen = images[index]
-        return augment.apply(chosen, augment.draw(R, BATCH, 32, 32, chosen.device), R, 32)
+        return augment.apply(chosen, augment.draw(recipe, BATCH, 32, 32, chosen.device), recipe, 32)
 
     out["tensor code"] = tensor_code
     if compiled and hasattr(torch, "compile"):

@@ -3,7 +3,8 @@
     bench/peers/compare_step.py --net a --rounds 7 [--bf16] [--torch-bf16] [--python /usr/bin/python3]
     bench/peers/compare_step.py --net resnet18-cifar --batch 512 --device cuda --variant b2 --bf16
 Needs bench_step and a Python with PyTorch. A single time says nothing on a shared machine: the ratio of neighbours in
-time does. PyTorch's process stays between the rounds, so that it compiles once; ours starts anew."""
+time does. PyTorch's process stays between the rounds, so that it compiles once; ours starts anew. Its cold start is
+given twice on CUDA: the first one searches for the libraries' plans, later ones find them in a file."""
 import argparse
 import json
 import os
@@ -93,8 +94,9 @@ def command_lines(args, threads):
     return ours, theirs
 
 
-def summary_of(rows, cold_torch, with_views):
-    """rows: (ours, theirs) of each round. Times are medians of a round; without views where PyTorch makes none."""
+def summary_of(rows, cold_torch, with_views, first_start=None):
+    """rows: (ours, theirs) of each round. Times are medians of a round; without views where PyTorch makes none.
+    first_start: seconds of our cold start before the rounds, when no plan file was there."""
     key = "seconds" if with_views or "step_seconds" not in rows[0][0] else "step_seconds"
     ours = [statistics.median(a[key]) for a, _ in rows]
     theirs = [statistics.median(b["seconds"]) for _, b in rows]
@@ -104,6 +106,10 @@ def summary_of(rows, cold_torch, with_views):
            "pairs_per_second": spread([a["pairs"] / s for s in ours]),
            "torch_pairs_per_second": spread([a["pairs"] / s for s in theirs]),
            "speed_up": spread([t / o for o, t in zip(ours, theirs)])}
+    if "cudnn" in b:
+        out["cudnn"] = b["cudnn"]
+    if "built" in a:
+        out["built"] = a["built"]
     if "device_mib" in a and "device_mib" in b:
         out["memory_mib"], out["torch_memory_mib"] = a["device_mib"], b["device_mib"]
     else:
@@ -113,6 +119,8 @@ def summary_of(rows, cold_torch, with_views):
     if cold and cold_torch:
         out["cold_start_seconds"], out["torch_cold_start_seconds"] = spread(cold), cold_torch
         out["cold_start_speed_up"] = cold_torch / statistics.median(cold)
+        if first_start:
+            out["first_start_seconds"], out["first_start_speed_up"] = first_start, cold_torch / first_start
     if not with_views and "step_seconds" in a:
         out["speed_up_with_our_views"] = spread([statistics.median(b["seconds"]) / statistics.median(a["seconds"]) for a, b in rows])
     return out
@@ -127,7 +135,8 @@ def print_summary(s, steps):
     if "speed_up_with_our_views" in s:
         print(f"  speed-up with our augmentation inside {show(s['speed_up_with_our_views'])}")
     if "cold_start_seconds" in s:
-        print(f"  cold start to step 10: ours {show(s['cold_start_seconds'])} s, torch {s['torch_cold_start_seconds']:.2f} s")
+        first = f", {s['first_start_seconds']:.2f} s without a plan file" if "first_start_seconds" in s else ""
+        print(f"  cold start to step 10: ours {show(s['cold_start_seconds'])} s{first}, torch {s['torch_cold_start_seconds']:.2f} s")
 
 
 def main():
@@ -152,6 +161,10 @@ def main():
     env = tuned_environment()
     with tempfile.TemporaryDirectory() as empty:
         env["TORCHINDUCTOR_CACHE_DIR"] = args.inductor_cache or empty
+        first_start = None
+        if args.device == "cuda":  # plans are found anew as PyTorch's code is compiled anew
+            env["XDG_CACHE_HOME"] = empty
+            first_start = run(ours, env).get("cold_start_seconds")
         server = Server(theirs, env)
         rows = []
         for i in range(args.rounds):
@@ -161,7 +174,7 @@ def main():
             print(f"round {i + 1}: ours {mine * 1e3:.2f} ms, {b['name']} {other * 1e3:.2f} ms", flush=True)
         server.close()
     cold = None if args.inductor_cache else server.first["cold_start_seconds"]
-    summary = summary_of(rows, cold, args.variant != "cpu")
+    summary = summary_of(rows, cold, args.variant != "cpu", first_start)
     print_summary(summary, args.steps)
     if args.out:
         Path(args.out).write_text(json.dumps(dict(summary, commands=[" ".join(ours), " ".join(theirs)]), indent=1) + "\n")

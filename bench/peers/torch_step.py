@@ -2,7 +2,8 @@
 """SimSiam's training step in PyTorch: the nets, batch, data and optimizer of bench_step. Prints one line of JSON.
     torch_step.py --net a                                       the CPU, float, on views made once
     torch_step.py --net resnet18-cifar --device cuda --variant b2
-Variants (--device cuda; on the CPU they run too, without graphs, which is how they are tested):
+Variants (--device cuda; on the CPU they run too, without graphs: there test_bench.py runs b1, and b2 where this PyTorch has
+torch.compile; b2g is the same there. The graphs of both have no test without a GPU):
     cpu  float or --bf16 autocast, channels_last, eager, views made once
     b0   as released: float with TF32 products, NCHW, eager
     b1   bf16 autocast, channels_last, eager, fused SGD
@@ -56,9 +57,10 @@ class Step:
             self.images = torch.randint(0, 256, (max(2 * batch, 4096 if side < 64 else 512), side, side, channels),
                                         dtype=torch.uint8, device=self.device)
             self.index = torch.zeros(batch, dtype=torch.long, device=self.device)
+            self.recipe = augment.on_device(augment.RECIPES[self.net["recipe"]], channels, self.device)
             if self.variant == "b2":  # else its graphs copy the whole set in every step
-                torch._dynamo.mark_static_address(self.images)
-                torch._dynamo.mark_static_address(self.index)
+                for tensor in (self.images, self.index, self.recipe["mean"], self.recipe["std"]):
+                    torch._dynamo.mark_static_address(tensor)
         self.loss_of = self.loss
         if self.variant in ("b2", "b2g"):
             graphs = self.variant == "b2" and self.cuda
@@ -70,7 +72,7 @@ class Step:
         if self.variant == "cpu":
             return self.views
         with torch.no_grad():
-            views = augment.views_of(self.images, self.index, augment.RECIPES[self.net["recipe"]], self.net["side"])
+            views = augment.views_of(self.images, self.index, self.recipe, self.net["side"])
             return [v.to(memory_format=self.format) for v in views]
 
     def loss(self):

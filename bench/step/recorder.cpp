@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/memory.h"
+#include "bench/kernels/clock.h"
 
 namespace stopgrad::bench {
 
 namespace {
 constexpr size_t kMarks = 8192;
-constexpr int kDelayCopies = 256;  // of 256 MiB: tens of milliseconds on a device
+constexpr double kViewsLaunch = 1e-3, kStepLaunch = 0.02;  // seconds that the host takes at most
 }  // namespace
 
 StepRecorder::StepRecorder(Model& model, Trainer& trainer)
@@ -19,9 +19,6 @@ StepRecorder::StepRecorder(Model& model, Trainer& trainer)
       timeline_(model.device(), kMarks) {
   points_.reserve(kMarks);
   sgd_.set_rates(0, 0);
-#if !defined(STOPGRAD_EMULATE)
-  if (!model.device().is_cpu()) delay_ = Tensor(model.permanent(), {int64_t{1} << 29}, DType::u8);
-#endif
 }
 
 void StepRecorder::point(Point p) {
@@ -29,11 +26,10 @@ void StepRecorder::point(Point p) {
   points_.push_back(p);
 }
 
-void StepRecorder::delay() {
-  if (!delay_.defined()) return;
-  const size_t half = delay_.bytes() / 2;
-  for (int i = 0; i < kDelayCopies; ++i)
-    copy_on_device(delay_.device(), static_cast<char*>(delay_.raw()) + half, delay_.raw(), half);
+void StepRecorder::head_start([[maybe_unused]] double seconds) {
+#if defined(STOPGRAD_CUDA)
+  if (model_.device().cuda) head_start_cuda(*model_.device().cuda, seconds);
+#endif
 }
 
 void StepRecorder::mark(Mark mark, int index) {
@@ -42,7 +38,7 @@ void StepRecorder::mark(Mark mark, int index) {
     if (entry.parameter) return;  // a leaf: nothing was launched
     if (index == 0) {             // the views of the step
       point({Point::views_end, mark, index});
-      delay();
+      head_start(kStepLaunch);
       return point({Point::forward_begin, mark, index});
     }
   }
@@ -56,6 +52,7 @@ StepTimes StepRecorder::run(int64_t step) {
     Tape tape;
     tape_ = &tape;
     tape.set_observer(this);
+    head_start(kViewsLaunch);
     point({Point::views_begin, {}, 0});
     const MethodOutput method = trainer_.forward(tape, step);
     model_.slab().clear_gradients();

@@ -18,9 +18,8 @@ struct StepTimes {
   std::vector<TapeEntry> entries;
 };
 
-/// An eager step of its own: views, loss, backward, update at rate 0. On CUDA the device is given `delay`
-/// work first, once the views are made, so that the host is ahead of it and nodes follow each other without
-/// gaps.
+/// An eager step of its own: views, loss, backward, update at rate 0. On CUDA the device gets copies
+/// first, and again once the views are made, so that nodes follow each other without gaps.
 class StepRecorder : public TapeObserver {
  public:
   StepRecorder(Model& model, Trainer& trainer);
@@ -34,7 +33,7 @@ class StepRecorder : public TapeObserver {
     int index;
   };
   void point(Point p);
-  void delay();
+  void head_start(double seconds);
 
   Model& model_;
   Trainer& trainer_;
@@ -42,7 +41,6 @@ class StepRecorder : public TapeObserver {
   Timeline timeline_;
   std::vector<Point> points_;
   Tape* tape_ = nullptr;
-  Tensor delay_;
 };
 
 /// Medians of the durations over `steps` steps, with begin and end of the last one for pictures.
