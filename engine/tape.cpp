@@ -10,15 +10,6 @@
 
 namespace stopgrad {
 
-namespace {
-
-std::vector<int> indices(const std::vector<Var>& vars) {
-  std::vector<int> out;
-  for (const Var& v : vars) out.push_back(v.index);
-  return out;
-}
-}  // namespace
-
 bool Grads::wants(int input) const {
   const int index = tape_.entries_[static_cast<size_t>(node_)].inputs[static_cast<size_t>(input)];
   return index >= 0 && tape_.entries_[static_cast<size_t>(index)].wants_grad;
@@ -36,26 +27,39 @@ Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(t
   tape.scope_ += name;
 }
 
-int Tape::add_entry(TapeEntry entry) {
+int Tape::add_entry(TapeEntry entry, const Tensor& value) {
   ENSURE(!used_, "tape: backward has run; record the next step on a new tape");
   entry.scope = scope_;
+  entry.shape = value.shape();
+  entry.dtype = value.dtype();
   entries_.push_back(std::move(entry));
   nodes_.emplace_back();
-  gradients_.emplace_back();
+  gradients_.push_back({.of = value.raw()});
   const int index = static_cast<int>(entries_.size()) - 1;
   mark(TapeObserver::Mark::recorded, index);
   return index;
 }
 
+/// A Var that outlived its tape may name this one again, which can lie at the same address. But it keeps its
+/// memory, so no value recorded since lies there.
+int Tape::index_of(const Var& x, const char* operation) const {
+  if (x.index < 0) return -1;
+  ENSURE(x.tape == this && static_cast<size_t>(x.index) < entries_.size() &&
+             gradients_[static_cast<size_t>(x.index)].of == x.value.raw(),
+         "{}: its input {} was recorded as #{} of another tape, so no gradient would find it; record it "
+         "again on this tape, or pass its value as a constant: tape.input(x.value)",
+         operation, x.shape(), x.index);
+  return x.index;
+}
+
 Var Tape::input(const Tensor& value, const char* name) {
   if (!recording()) return {value, this, -1};
-  return {value, this, add_entry({.name = name, .shape = value.shape(), .dtype = value.dtype()})};
+  return {value, this, add_entry({.name = name}, value)};
 }
 
 Var Tape::variable(const Tensor& value, const char* name) {
   if (!recording()) return {value, this, -1};
-  const int index =
-      add_entry({.name = name, .shape = value.shape(), .dtype = value.dtype(), .wants_grad = true});
+  const int index = add_entry({.name = name, .wants_grad = true}, value);
   gradients_.back().keep = true;
   return {value, this, index};
 }
@@ -64,45 +68,40 @@ Var Tape::leaf(Parameter& p) {
   if (!recording()) return {p.compute, this, -1};
   auto [place, fresh] = leaves_.try_emplace(&p, -1);
   if (fresh)
-    place->second = add_entry({.name = "parameter",
-                               .detail = p.name,
-                               .shape = p.shape,
-                               .dtype = p.compute.dtype(),
-                               .wants_grad = p.trainable,
-                               .parameter = &p});
+    place->second = add_entry(
+        {.name = "parameter", .detail = p.name, .wants_grad = p.trainable, .parameter = &p}, p.compute);
   return {p.compute, this, place->second};
 }
 
 Var Tape::record(const Tensor& value, std::unique_ptr<Node> node, const std::vector<Var>& inputs) {
+  ENSURE(inputs.size() <= Grads::kMostInputs, "{}: {} inputs, at most {} are possible", node->name(),
+         inputs.size(), Grads::kMostInputs);
+  TapeEntry entry{.name = node->name()};
+  for (const Var& x : inputs) {
+    entry.inputs.push_back(index_of(x, entry.name));
+    entry.wants_grad |= x.index >= 0 && entries_[static_cast<size_t>(x.index)].wants_grad;
+  }
   if (!recording()) return {value, this, -1};
-  TapeEntry entry{.name = node->name(),
-                  .detail = node->detail(),
-                  .inputs = indices(inputs),
-                  .shape = value.shape(),
-                  .dtype = value.dtype()};
-  for (int i : entry.inputs) entry.wants_grad |= i >= 0 && entries_[static_cast<size_t>(i)].wants_grad;
+  entry.detail = node->detail();
   const bool wanted = entry.wants_grad;
-  const int index = add_entry(std::move(entry));
+  const int index = add_entry(std::move(entry), value);
   if (wanted) nodes_.back() = std::move(node);
   return {value, this, index};
 }
 
 Var Tape::record_wall(const Var& x) {
+  const int behind = index_of(x, "detach");
   if (!recording()) return {x.value, this, -1};
-  const int index = add_entry(
-      {.name = "detach", .inputs = {x.index}, .shape = x.shape(), .dtype = x.dtype(), .wall = true});
+  const int index = add_entry({.name = "detach", .inputs = {behind}, .wall = true}, x.value);
   return {x.value, this, index};
 }
 
 Var Tape::record_alias(const Var& x, const Tensor& part, const char* name) {
-  if (!recording() || x.index < 0) return {part, this, -1};
+  if (index_of(x, name) < 0) return {part, this, -1};
   const auto base = static_cast<size_t>(x.index);
   const auto offset = static_cast<const char*>(part.raw()) - static_cast<const char*>(x.value.raw());
-  const int index = add_entry({.name = name,
-                               .inputs = {x.index},
-                               .shape = part.shape(),
-                               .dtype = part.dtype(),
-                               .wants_grad = entries_[base].wants_grad});
+  const bool wants_grad = entries_[base].wants_grad;
+  const int index = add_entry({.name = name, .inputs = {x.index}, .wants_grad = wants_grad}, part);
   Gradient& mine = gradients_.back();
   const Gradient& its = gradients_[base];
   mine.alias_of = its.alias_of >= 0 ? its.alias_of : x.index;

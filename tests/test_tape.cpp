@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "tests/gradcheck.h"
 
 using namespace stopgrad;
@@ -136,6 +138,41 @@ TEST_CASE("backward refuses what is not one number on this tape, and a second ru
   tape.backward(loss);
   CHECK_THROWS_WITH(tape.backward(loss), Catch::Contains("once"));
   CHECK_THROWS_WITH(scale(x, 1), Catch::Contains("new tape"));
+}
+
+TEST_CASE("a Var of another tape is an error that names the operation", "[tape]") {
+  Bench bench;
+  const Tensor ones = Tensor::of<double>(bench.pool(), {2}, {1, 1});
+  Tape tape, other, off(Tape::Mode::off);
+  const Var x = tape.variable(ones), y = other.variable(ones);  // the same memory and place
+  CHECK_THROWS_WITH(add(x, y), Catch::Contains("add") && Catch::Contains("another tape"));
+  CHECK_THROWS_WITH(other.record_wall(x), Catch::Contains("detach"));
+  CHECK_THROWS_WITH(other.record_alias(x, x.value, "rows"), Catch::Contains("rows"));
+  CHECK_THROWS_WITH(add(off.input(ones), x), Catch::Contains("another tape"));
+  CHECK(add(x, off.input(ones)).index == 1);  // never recorded: a constant
+}
+
+TEST_CASE("a Var of a tape that is gone is an error, although the next tape has its address", "[tape]") {
+  Bench bench;
+  const Tensor ones = Tensor::of<double>(bench.pool(), {2}, {1, 1});
+  std::optional<Tape> tape(std::in_place);
+  const Var before = scale(tape->variable(ones), 1);
+  tape.emplace();
+  const Var now = scale(tape->variable(ones), 1);
+  CHECK(before.tape == now.tape);
+  CHECK_THROWS_WITH(add(now, before), Catch::Contains("another tape"));
+}
+
+TEST_CASE("a node has at most 64 inputs", "[tape]") {
+  Bench bench;
+  int alive = 0;
+  Tape tape;
+  const Var x = tape.variable(Tensor::of<double>(bench.pool(), {1}, {1}));
+  const auto record = [&](size_t count) {
+    return tape.record(like(x.value), std::make_unique<Probe>(true, &alive), std::vector<Var>(count, x));
+  };
+  CHECK(record(64).index == 1);
+  CHECK_THROWS_WITH(record(65), Catch::Contains("probe") && Catch::Contains("65 inputs"));
 }
 
 TEST_CASE("a gradient that is not finite is reported with its node", "[tape]") {
