@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "engine/graph_walk.h"
+#include "engine/graph/index.h"
+#include "engine/graph/walk.h"
 
 namespace stopgrad {
 
@@ -8,8 +9,6 @@ namespace {
 
 using Kind = PictureNode::Kind;
 using Backward = PictureEdge::Backward;
-
-size_t at(int i) { return static_cast<size_t>(i); }
 
 const char* name_of(Kind kind) {
   switch (kind) {

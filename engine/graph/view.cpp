@@ -1,11 +1,12 @@
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "engine/graph_walk.h"
+#include "engine/graph/index.h"
+#include "engine/graph/walk.h"
 
 namespace stopgrad {
 
@@ -13,8 +14,6 @@ namespace {
 
 using Kind = PictureNode::Kind;
 using Backward = PictureEdge::Backward;
-
-size_t at(int i) { return static_cast<size_t>(i); }
 
 std::string short_count(int64_t n) {
   if (n >= 1000000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);

@@ -2,8 +2,9 @@
 #include <cmath>
 #include <map>
 
-#include "engine/graph_labels.h"
-#include "engine/graph_style.h"
+#include "engine/graph/index.h"
+#include "engine/graph/labels.h"
+#include "engine/graph/style.h"
 
 namespace stopgrad {
 
@@ -18,8 +19,6 @@ constexpr double kLine = 15, kLabelLine = 14;
 constexpr double kPair = 4.5;             // half the distance between a value's line and its gradient's
 constexpr double kTermWidth = 76;         // room for a line into a loss with terms
 constexpr double kHead = 64, kSide = 28;  // height of the title; margin of title and legend
-
-size_t at(int i) { return static_cast<size_t>(i); }
 
 /// For text between tags; `printable` text stays well formed. Details of operations get a proper arrow.
 std::string escape(const std::string& text) {
