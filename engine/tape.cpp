@@ -219,21 +219,4 @@ Tensor Tape::gradient(const Var& x) const {
   return gradients_[static_cast<size_t>(x.index)].place;
 }
 
-std::string Tape::dump() const {
-  std::string out;
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    const TapeEntry& e = entries_[i];
-    out += fmt::format("#{} {}{}{}", i, e.name, e.detail.empty() ? "" : " ", e.detail);
-    if (e.wall) out += " |WALL|";
-    if (!e.inputs.empty()) out += " <-";
-    for (int input : e.inputs) out += input < 0 ? " constant" : fmt::format(" #{}", input);
-    out += fmt::format(" {}", e.shape);
-    if (!e.scope.empty()) out += fmt::format("  ({})", e.scope);
-    if (e.got_grad) out += e.grad_norm > 0 ? fmt::format("  |gradient| {:.4g}", e.grad_norm) : "  gradient";
-    else if (!e.wants_grad) out += "  no gradient";
-    out += '\n';
-  }
-  return out;
-}
-
 }  // namespace stopgrad

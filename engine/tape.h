@@ -141,9 +141,8 @@ class Tape {
   /// The observer hears of every entry and of every node that runs backward; null for none.
   void set_observer(TapeObserver* observer) { observer_ = observer; }
 
+  /// What was recorded, in order; to_text in engine/graph/view.h prints it.
   const std::vector<TapeEntry>& entries() const { return entries_; }
-  /// One line per entry: "#20 detach |WALL| <- #7 [64,2048]".
-  std::string dump() const;
 
  private:
   friend class Grads;

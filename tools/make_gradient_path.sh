@@ -48,7 +48,10 @@ T
 
 ## In forty lines
 
-`docs/wall_example.cpp` is the smallest case that can be checked by hand; it prints this:
+`docs/wall_example.cpp` is the smallest case that can be checked by hand: an encoder and a predictor of one matrix each, and one
+direction of the loss, view 1 predicting view 2. Look at #4, the second view's way through the encoder. Behind the wall no
+gradient arrives there (○), and the encoder learns from the first view alone; without the wall one does, it is larger than that
+of the first view, and the sum in #2 points elsewhere.
 
 ```
 T

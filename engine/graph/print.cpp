@@ -126,7 +126,7 @@ std::string to_text(const Tape& tape) {
   size_t width = 0;
   for (const TapeEntry& e : tape.entries())
     width = std::max(width, std::string(e.name).size() + e.detail.size() + 1);
-  std::string out, scope = "\n";  // a scope that no entry has
+  std::string out, scope;  // what is recorded before any scope needs no heading
   for (int i = 0; i < static_cast<int>(tape.entries().size()); ++i) {
     const TapeEntry& e = tape.entries()[at(i)];
     if (e.scope != scope) out += (e.scope.empty() ? "outside" : printable(e.scope)) + "\n";
