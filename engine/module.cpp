@@ -143,4 +143,10 @@ int64_t ParameterSlab::parameter_count() const {
   return n;
 }
 
+std::string short_count(int64_t n) {
+  if (n >= 1000000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);
+  if (n >= 10000) return fmt::format("{:.1f} k", static_cast<double>(n) / 1e3);
+  return fmt::format("{}", n);
+}
+
 }  // namespace stopgrad

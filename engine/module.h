@@ -98,4 +98,7 @@ class ParameterSlab {
   std::vector<std::pair<std::string, int64_t*>> counters_;
 };
 
+/// A count of parameters for people: "6144", "25.7 k", "11.2 M".
+std::string short_count(int64_t n);
+
 }  // namespace stopgrad

@@ -44,9 +44,9 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
   [[noreturn]] void unexpected(const char* what) {
     if (at_ == At::outside) refuse(file_, "the header is {}, not an object", what);
-    if (at_ == At::metadata) refuse(file_, "__metadata__ {} is {}, not a string", printable(field_), what);
-    if (at_ == At::root) refuse(file_, "entry {} is {}, not an object", printable(name_), what);
-    refuse(file_, "tensor {}: its {} is or contains {}", printable(name_), field_, what);
+    if (at_ == At::metadata) refuse(file_, "__metadata__ {} is {}, not a string", quoted_ascii(field_), what);
+    if (at_ == At::root) refuse(file_, "entry {} is {}, not an object", quoted_ascii(name_), what);
+    refuse(file_, "tensor {}: its {} is or contains {}", quoted_ascii(name_), field_, what);
   }
   void tensor_key(const std::string& name);
   void field_key(const std::string& field);
@@ -67,10 +67,10 @@ bool HeaderReader::number_unsigned(number_unsigned_t value) {
   if (at_ == At::shape) {
     auto& shape = header_.tensors.back().shape;
     if (shape.size() == max_rank)
-      refuse(file_, "tensor {}: more than {} dimensions", printable(name_), max_rank);
+      refuse(file_, "tensor {}: more than {} dimensions", quoted_ascii(name_), max_rank);
     shape.push_back(static_cast<int64_t>(value));
   } else if (at_ == At::offsets) {
-    if (offsets_ == 2) refuse(file_, "tensor {}: more than two data_offsets", printable(name_));
+    if (offsets_ == 2) refuse(file_, "tensor {}: more than two data_offsets", quoted_ascii(name_));
     (offsets_++ == 0 ? header_.tensors.back().begin : header_.tensors.back().end) = value;
   } else {
     unexpected("a number");
@@ -95,7 +95,7 @@ bool HeaderReader::string(string_t& text) {
 
 bool HeaderReader::key(string_t& text) {
   if (at_ == At::metadata) {
-    if (header_.metadata.contains(text)) refuse(file_, "__metadata__ has {} twice", printable(text));
+    if (header_.metadata.contains(text)) refuse(file_, "__metadata__ has {} twice", quoted_ascii(text));
     field_ = text;
   } else if (at_ == At::tensor) {
     field_key(text);
@@ -110,13 +110,13 @@ bool HeaderReader::key(string_t& text) {
 
 void HeaderReader::tensor_key(const std::string& name) {
   if (name.size() > max_name_bytes) {
-    refuse(file_, "tensor {}: its name is longer than {} bytes", printable(name), max_name_bytes);
+    refuse(file_, "tensor {}: its name is longer than {} bytes", quoted_ascii(name), max_name_bytes);
   }
   if (name.find('\0') != std::string::npos)
-    refuse(file_, "tensor {}: its name contains a NUL", printable(name));
+    refuse(file_, "tensor {}: its name contains a NUL", quoted_ascii(name));
   if (header_.tensors.size() == max_tensors) refuse(file_, "has more than {} tensors", max_tensors);
   if (!header_.index.emplace(name, header_.tensors.size()).second) {
-    refuse(file_, "tensor {} appears twice", printable(name));
+    refuse(file_, "tensor {} appears twice", quoted_ascii(name));
   }
   header_.tensors.emplace_back().name = name_ = name;
   fields_.clear();
@@ -125,9 +125,9 @@ void HeaderReader::tensor_key(const std::string& name) {
 
 void HeaderReader::field_key(const std::string& field) {
   if (field != "dtype" && field != "shape" && field != "data_offsets") {
-    refuse(file_, "tensor {}: unknown key {}", printable(name_), printable(field));
+    refuse(file_, "tensor {}: unknown key {}", quoted_ascii(name_), quoted_ascii(field));
   }
-  if (!fields_.insert(field).second) refuse(file_, "tensor {} has {} twice", printable(name_), field);
+  if (!fields_.insert(field).second) refuse(file_, "tensor {} has {} twice", quoted_ascii(name_), field);
   field_ = field;
 }
 
@@ -140,7 +140,7 @@ bool HeaderReader::start_object(size_t) {
 
 bool HeaderReader::end_object() {
   if (at_ == At::tensor && fields_.size() != 3) {
-    refuse(file_, "tensor {}: needs dtype, shape and data_offsets", printable(name_));
+    refuse(file_, "tensor {}: needs dtype, shape and data_offsets", quoted_ascii(name_));
   }
   at_ = at_ == At::root ? At::outside : At::root;
   return true;
@@ -155,7 +155,7 @@ bool HeaderReader::start_array(size_t) {
 
 bool HeaderReader::end_array() {
   if (at_ == At::offsets && offsets_ != 2) {
-    refuse(file_, "tensor {}: needs two data_offsets", printable(name_));
+    refuse(file_, "tensor {}: needs two data_offsets", quoted_ascii(name_));
   }
   at_ = At::tensor;
   return true;
@@ -176,12 +176,12 @@ void check_text(std::string_view text, std::string_view file) {
 void check_size(const TensorInfo& tensor, std::string_view file) {
   const std::string& name = tensor.name;
   if (bits_of(tensor.dtype) == 0) {
-    refuse(file, "tensor {}: unknown dtype {}", printable(name), printable(tensor.dtype));
+    refuse(file, "tensor {}: unknown dtype {}", quoted_ascii(name), quoted_ascii(tensor.dtype));
   }
   const auto bytes = bytes_of(tensor.dtype, tensor.shape);
-  if (!bytes) refuse(file, "tensor {}: its size overflows or ends inside a byte", printable(name));
+  if (!bytes) refuse(file, "tensor {}: its size overflows or ends inside a byte", quoted_ascii(name));
   if (tensor.end < tensor.begin || tensor.end - tensor.begin != *bytes) {
-    refuse(file, "tensor {}: {} [{}] is {} bytes, but data_offsets are [{}, {}]", printable(name),
+    refuse(file, "tensor {}: {} [{}] is {} bytes, but data_offsets are [{}, {}]", quoted_ascii(name),
            tensor.dtype, fmt::join(tensor.shape, ", "), *bytes, tensor.begin, tensor.end);
   }
 }
@@ -192,7 +192,7 @@ void check_tiling(const SafetensorsHeader& header, uint64_t file_size, std::stri
   for (const TensorInfo& tensor : header.tensors) {
     if (tensor.begin != end) {
       refuse(file, "tensor {} begins at byte {} of the data, but what is before it ends at byte {}",
-             printable(tensor.name), tensor.begin, end);
+             quoted_ascii(tensor.name), tensor.begin, end);
     }
     end = tensor.end;
   }
@@ -203,7 +203,7 @@ void check_tiling(const SafetensorsHeader& header, uint64_t file_size, std::stri
 
 }  // namespace
 
-std::string printable(std::string_view text) {
+std::string quoted_ascii(std::string_view text) {
   std::string out = "\"";
   for (const char c : text.substr(0, 80)) {
     if (c == '"' || c == '\\') out += {'\\', c};

@@ -285,9 +285,9 @@ TEST_CASE("rule 13: a file that is cut while it is read is refused, not mapped",
 }
 
 TEST_CASE("names from a file reach the terminal as printable text", "[safetensors]") {
-  CHECK(printable("conv1.weight") == "\"conv1.weight\"");
-  CHECK(printable("\x1b[2J\"\\\xc3\xa9\n") == "\"\\x1b[2J\\\"\\\\\\xc3\\xa9\\x0a\"");
-  CHECK(printable(std::string(81, 'n')) == fmt::format("\"{}\"...", std::string(80, 'n')));
+  CHECK(quoted_ascii("conv1.weight") == "\"conv1.weight\"");
+  CHECK(quoted_ascii("\x1b[2J\"\\\xc3\xa9\n") == "\"\\x1b[2J\\\"\\\\\\xc3\\xa9\\x0a\"");
+  CHECK(quoted_ascii(std::string(81, 'n')) == fmt::format("\"{}\"...", std::string(80, 'n')));
 }
 
 namespace {
@@ -382,12 +382,12 @@ TEST_CASE("a mutated file parses to tensors that tile it, or is refused as a che
         tiles = tiles && parsed.find(tensor.name) == &tensor;
         end = tensor.end;
       }
-      if (!tiles || parsed.data_begin + end != file.size()) FAIL("accepted: " << printable(file));
+      if (!tiles || parsed.data_begin + end != file.size()) FAIL("accepted: " << quoted_ascii(file));
     } catch (const Error& error) {
       ++refused;
-      if (error.code() != Exit::checkpoint) FAIL(error.what() << " for " << printable(file));
+      if (error.code() != Exit::checkpoint) FAIL(error.what() << " for " << quoted_ascii(file));
     } catch (const std::exception& error) {
-      FAIL(error.what() << " for " << printable(file));
+      FAIL(error.what() << " for " << quoted_ascii(file));
     }
   }
   CHECK(accepted > 300);

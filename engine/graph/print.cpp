@@ -107,7 +107,7 @@ constexpr const char* kDotLegend = R"(  subgraph cluster_legend {
 std::string text_line(const Tape& tape, const Walk& walk, int i, size_t name_width) {
   const TapeEntry& e = tape.entries()[at(i)];
   const char* mark = e.wall ? "⊣" : walk.gradient[at(i)] ? "●" : "○";
-  std::string what = printable(e.name) + (e.detail.empty() ? "" : " " + printable(e.detail));
+  std::string what = clean_utf8(e.name) + (e.detail.empty() ? "" : " " + clean_utf8(e.detail));
   std::string from;
   for (int in : e.inputs) from += in < 0 ? " constant" : fmt::format(" #{}", in);
   std::string line =
@@ -129,7 +129,7 @@ std::string to_text(const Tape& tape) {
   std::string out, scope;  // what is recorded before any scope needs no heading
   for (int i = 0; i < static_cast<int>(tape.entries().size()); ++i) {
     const TapeEntry& e = tape.entries()[at(i)];
-    if (e.scope != scope) out += (e.scope.empty() ? "outside" : printable(e.scope)) + "\n";
+    if (e.scope != scope) out += (e.scope.empty() ? "outside" : clean_utf8(e.scope)) + "\n";
     scope = e.scope;
     out += text_line(tape, walk, i, width);
   }

@@ -20,7 +20,7 @@ constexpr double kPair = 4.5;             // half the distance between a value's
 constexpr double kTermWidth = 76;         // room for a line into a loss with terms
 constexpr double kHead = 64, kSide = 28;  // height of the title; margin of title and legend
 
-/// For text between tags; `printable` text stays well formed. Details of operations get a proper arrow.
+/// For text between tags; `clean_utf8` text stays well formed. Details of operations get a proper arrow.
 std::string escape(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
