@@ -115,15 +115,6 @@ void ParameterSlab::zero_missing_gradients() {
     }
 }
 
-void ParameterSlab::copy_from(const ParameterSlab& other) {
-  ENSURE(values.count() == other.values.count() && buffers_.size() == other.buffers_.size(),
-         "parameters: cannot copy between different modules");
-  values.copy_from(other.values);
-  for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i]->value.copy_from(other.buffers_[i]->value);
-  for (size_t i = 0; i < counters_.size(); ++i) *counters_[i].second = *other.counters_[i].second;
-  refresh_compute();
-}
-
 std::vector<SlabRange> ParameterSlab::ranges() const {
   std::vector<SlabRange> out;
   for (size_t i = 0; i < parameters_.size(); ++i) {

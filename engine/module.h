@@ -77,8 +77,6 @@ class ParameterSlab {
   void clear_gradients();
   /// Zeroes the gradients of trainable parameters that nobody wrote, so that an update may run over ranges.
   void zero_missing_gradients();
-  /// Copies values and buffers of another slab with the same names and shapes.
-  void copy_from(const ParameterSlab& other);
 
   const std::vector<Parameter*>& parameters() const { return parameters_; }
   const std::vector<Buffer*>& buffers() const { return buffers_; }

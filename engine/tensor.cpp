@@ -49,22 +49,9 @@ Tensor Tensor::slice(int64_t begin, Shape shape) const {
   return out;
 }
 
-Tensor Tensor::clone() const {
-  Tensor out = like(*this);
-  out.copy_from(*this);
-  return out;
-}
-
 void Tensor::fill_zero() { fill_memory(device(), raw(), 0, bytes()); }
 void Tensor::from_host(const void* data) { copy_to_device(device(), raw(), data, bytes()); }
 void Tensor::to_host(void* data) const { copy_to_host(device(), data, raw(), bytes()); }
-
-void Tensor::copy_from(const Tensor& other) {
-  ENSURE(dtype_ == other.dtype_ && count() == other.count() && device() == other.device(),
-         "copy_from: {} {} into {} {}, or from another device", name_of(other.dtype_), other.shape_,
-         name_of(dtype_), shape_);
-  copy_on_device(device(), raw(), other.raw(), bytes());
-}
 
 double Tensor::item() const {
   ENSURE(count() == 1, "item: shape {} holds more than one value", shape_);

@@ -217,6 +217,12 @@ TEST_CASE("a checkpoint brings back every value in PyTorch's shapes", "[checkpoi
   CHECK(state_of(a) == state_of(b));
 }
 
+double spread_of(const Tensor& z) {
+  const Tensor deviations(z.pool(), {z.channels()}, DType::f64);
+  unit_row_deviations(z, deviations.data<double>());
+  return spread_of_deviations(deviations.to_vector<double>());
+}
+
 TEST_CASE("meters tell health, collapse and collapse onto few directions apart", "[diagnostics]") {
   cpu::Context context(1);
   const Pool pool(Device{.cpu = &context});
