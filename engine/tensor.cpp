@@ -16,28 +16,11 @@ Tensor Tensor::reshape(Shape shape) const {
   return out;
 }
 
-Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  ENSURE(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "rows: [{}, {}) of shape {}",
+Tensor Tensor::part(int64_t begin, int64_t end) const {
+  ENSURE(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "part: [{}, {}) of shape {}",
          begin, end, shape_);
   const int64_t stride = shape_[0] == 0 ? 0 : count() / shape_[0];
-  Shape part;
-  switch (shape_.rank()) {
-    case 1:
-      part = {end - begin};
-      break;
-    case 2:
-      part = {end - begin, shape_[1]};
-      break;
-    case 3:
-      part = {end - begin, shape_[1], shape_[2]};
-      break;
-    case 4:
-      part = {end - begin, shape_[1], shape_[2], shape_[3]};
-      break;
-    default:
-      part = {end - begin, shape_[1], shape_[2], shape_[3], shape_[4]};
-  }
-  return slice(begin * stride, part);
+  return slice(begin * stride, shape_.with_first(end - begin));
 }
 
 Tensor Tensor::slice(int64_t begin, Shape shape) const {

@@ -48,7 +48,7 @@ class Tensor {
   /// The same memory under another shape of the same size.
   Tensor reshape(Shape shape) const;
   /// Part [begin, end) of the first dimension; the same memory.
-  Tensor rows(int64_t begin, int64_t end) const;
+  Tensor part(int64_t begin, int64_t end) const;
   /// `shape.count()` elements from element `begin` on; the same memory.
   Tensor slice(int64_t begin, Shape shape) const;
 

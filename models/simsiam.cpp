@@ -64,7 +64,7 @@ std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
     for (int64_t v = 0; v < count; ++v) {
       Tape::Scope scope(tape, fmt::format("view {}", v + 1));
       Pass pass{tape};
-      const Var x = tape.input(flatten_views(views.rows(v, v + 1)), "view");
+      const Var x = tape.input(flatten_views(views.part(v, v + 1)), "view");
       out.push_back(branch(pass, x));
     }
     return out;

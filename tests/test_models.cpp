@@ -275,10 +275,10 @@ TEST_CASE("a linear probe separates what is separable and leaves noise at chance
   }
   const Tensor t = Tensor::of(pool, {400, 8}, x);
   const LinearProbeOptions options{.epochs = 20, .batch = 50};
-  CHECK(linear_probe(t.rows(0, 300), {labels.begin(), labels.begin() + 300}, t.rows(300, 400),
+  CHECK(linear_probe(t.part(0, 300), {labels.begin(), labels.begin() + 300}, t.part(300, 400),
                      {labels.begin() + 300, labels.end()}, 4, options)
             .test_accuracy == 100);
-  CHECK(linear_probe(t.rows(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.rows(300, 400),
+  CHECK(linear_probe(t.part(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.part(300, 400),
                      {random_labels.begin() + 300, random_labels.end()}, 4, options)
             .test_accuracy < 50);
 }

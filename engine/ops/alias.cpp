@@ -4,7 +4,7 @@
 namespace stopgrad {
 
 Var rows(const Var& x, int64_t begin, int64_t end) {
-  return x.tape->record_alias(x, x.value.rows(begin, end), "rows");
+  return x.tape->record_alias(x, x.value.part(begin, end), "rows");
 }
 
 Var reshape(const Var& x, Shape shape) { return x.tape->record_alias(x, x.value.reshape(shape), "reshape"); }
