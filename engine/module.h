@@ -45,10 +45,12 @@ struct Buffer {
 };
 
 /// Called with the full name of everything inside a module, in an order that never changes.
+/// What is not set does nothing.
 struct Visitor {
-  std::function<void(const std::string&, Parameter&)> parameter;
-  std::function<void(const std::string&, Buffer&)> buffer;
-  std::function<void(const std::string&, int64_t&)> counter;  // number of batches a batch norm has seen
+  std::function<void(const std::string&, Parameter&)> parameter = [](const std::string&, Parameter&) {};
+  std::function<void(const std::string&, Buffer&)> buffer = [](const std::string&, Buffer&) {};
+  /// The number of batches a batch norm has seen.
+  std::function<void(const std::string&, int64_t&)> counter = [](const std::string&, int64_t&) {};
 };
 
 /// Neighbouring parameters that are updated alike: elements [begin, end) of the slabs.

@@ -23,8 +23,6 @@ int64_t count_parameters(const std::function<void(Visitor&)>& visit) {
   int64_t n = 0;
   Visitor v;
   v.parameter = [&](const std::string&, Parameter& p) { n += p.shape.count(); };
-  v.buffer = [](const std::string&, Buffer&) {};
-  v.counter = [](const std::string&, int64_t&) {};
   visit(v);
   return n;
 }

@@ -40,7 +40,6 @@ uint64_t backbone_hash(Model& model) {
   Visitor v;
   v.parameter = [&](const std::string&, Parameter& p) { mix(p.value); };
   v.buffer = [&](const std::string&, Buffer& b) { mix(b.value); };
-  v.counter = [](const std::string&, int64_t&) {};
   model.method().visit_backbone(v);
   return h;
 }
