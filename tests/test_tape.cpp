@@ -162,6 +162,8 @@ TEST_CASE("a Var of a tape that is gone is an error, although the next tape has 
   const Var now = scale(tape->variable(ones), 1);
   CHECK(before.tape == now.tape);
   CHECK_THROWS_WITH(add(now, before), Catch::Contains("another tape"));
+  CHECK_THROWS_WITH(tape->backward(before), Catch::Contains("another tape"));
+  CHECK_THROWS_WITH(tape->gradient(before), Catch::Contains("another tape"));
 }
 
 TEST_CASE("a node has at most 64 inputs", "[tape]") {
