@@ -1,7 +1,8 @@
-// The wall in forty lines: SimSiam with an encoder and a predictor of one weight each, so that every gradient
+// The wall in forty lines: SimSiam with an encoder and a predictor of one matrix each, so that every gradient
 // can be checked by hand. Build it and run it: build/release/tools/wall_example
 #include <fmt/format.h>
 
+#include "engine/graph/view.h"
 #include "engine/ops.h"
 
 using namespace stopgrad;
@@ -31,7 +32,7 @@ void show(bool wall) {
   const Var loss = cosine_loss({{p1, target}});
   tape.backward(loss);
   fmt::print("{}: loss {:+.4f}\n{}", wall ? "With the wall" : "Without the wall", loss.value.item(),
-             tape.dump());
+             to_text(tape));
   const std::vector<float> g = f.grad.to_vector<float>();
   fmt::print("gradient of the encoder: {:+.4f} {:+.4f} {:+.4f} {:+.4f}\n\n", g[0], g[1], g[2], g[3]);
 }

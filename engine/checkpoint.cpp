@@ -113,7 +113,7 @@ void check_match(const std::string& path, const SafetensorsFile& file, const std
   for (const auto& [name, value] : slab.counters()) expect(name, "I64", {});
   for (const TensorInfo& t : file.tensors())
     if (!known.contains(t.name) && (momenta || !t.name.starts_with(kMomentumPrefix)))
-      faults.push_back("unexpected " + printable(t.name));
+      faults.push_back("unexpected " + quoted_ascii(t.name));
   if (faults.empty()) return;
   const size_t shown = std::min<size_t>(faults.size(), 10);
   fail(Exit::checkpoint, "{} does not fit this network: {}{}. Was it made by another recipe?", path,

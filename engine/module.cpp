@@ -5,6 +5,7 @@
 #include <set>
 
 #include "kernels/elementwise.h"
+#include "kernels/hash.h"
 #include "kernels/philox.h"
 
 namespace stopgrad {
@@ -14,13 +15,6 @@ namespace {
 constexpr int64_t kEntryAlignment = 64;  // elements: 256 bytes of float
 
 int64_t padded(int64_t count) { return (count + kEntryAlignment - 1) / kEntryAlignment * kEntryAlignment; }
-
-/// 64-bit FNV-1a: the place of a name in the space of random numbers.
-uint64_t hash_of(const std::string& name) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (unsigned char c : name) h = (h ^ c) * 0x100000001b3u;
-  return h;
-}
 
 /// Two independent uniforms in (0, 1] and [0, 1).
 std::pair<double, double> two_uniforms(uint64_t seed, uint64_t place, int64_t i) {
@@ -91,7 +85,7 @@ ParameterSlab::ParameterSlab(Pool pool, DType activations, const Visit& visit) :
 
 void ParameterSlab::initialize(uint64_t seed) {
   for (Parameter* p : parameters_) {
-    const uint64_t place = hash_of(p->name);
+    const uint64_t place = fnv1a(p->name);  // the name's place in the space of random numbers
     visit_float(p->value.dtype(), [&](auto zero) {
       using T = decltype(zero);
       std::vector<T> start(static_cast<size_t>(p->shape.count()));
@@ -121,15 +115,6 @@ void ParameterSlab::zero_missing_gradients() {
     }
 }
 
-void ParameterSlab::copy_from(const ParameterSlab& other) {
-  ENSURE(values.count() == other.values.count() && buffers_.size() == other.buffers_.size(),
-         "parameters: cannot copy between different modules");
-  values.copy_from(other.values);
-  for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i]->value.copy_from(other.buffers_[i]->value);
-  for (size_t i = 0; i < counters_.size(); ++i) *counters_[i].second = *other.counters_[i].second;
-  refresh_compute();
-}
-
 std::vector<SlabRange> ParameterSlab::ranges() const {
   std::vector<SlabRange> out;
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -147,6 +132,12 @@ int64_t ParameterSlab::parameter_count() const {
   int64_t n = 0;
   for (const Parameter* p : parameters_) n += p->shape.count();
   return n;
+}
+
+std::string short_count(int64_t n) {
+  if (n >= 1000000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);
+  if (n >= 10000) return fmt::format("{:.1f} k", static_cast<double>(n) / 1e3);
+  return fmt::format("{}", n);
 }
 
 }  // namespace stopgrad

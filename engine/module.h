@@ -45,10 +45,12 @@ struct Buffer {
 };
 
 /// Called with the full name of everything inside a module, in an order that never changes.
+/// What is not set does nothing.
 struct Visitor {
-  std::function<void(const std::string&, Parameter&)> parameter;
-  std::function<void(const std::string&, Buffer&)> buffer;
-  std::function<void(const std::string&, int64_t&)> counter;  // number of batches a batch norm has seen
+  std::function<void(const std::string&, Parameter&)> parameter = [](const std::string&, Parameter&) {};
+  std::function<void(const std::string&, Buffer&)> buffer = [](const std::string&, Buffer&) {};
+  /// The number of batches a batch norm has seen.
+  std::function<void(const std::string&, int64_t&)> counter = [](const std::string&, int64_t&) {};
 };
 
 /// Neighbouring parameters that are updated alike: elements [begin, end) of the slabs.
@@ -77,8 +79,6 @@ class ParameterSlab {
   void clear_gradients();
   /// Zeroes the gradients of trainable parameters that nobody wrote, so that an update may run over ranges.
   void zero_missing_gradients();
-  /// Copies values and buffers of another slab with the same names and shapes.
-  void copy_from(const ParameterSlab& other);
 
   const std::vector<Parameter*>& parameters() const { return parameters_; }
   const std::vector<Buffer*>& buffers() const { return buffers_; }
@@ -97,5 +97,8 @@ class ParameterSlab {
   std::vector<Buffer*> buffers_;
   std::vector<std::pair<std::string, int64_t*>> counters_;
 };
+
+/// A count of parameters for people: "6144", "25.7 k", "11.2 M".
+std::string short_count(int64_t n);
 
 }  // namespace stopgrad

@@ -1,6 +1,7 @@
 #pragma once
 // Every differentiable operation on one page. Each checks shapes, launches a call, and records one node.
-// Shapes are NHWC; [.., C] means any leading sizes.
+// Shapes are NHWC; [.., C] means any leading sizes. Shapes that do not fit are Error(Exit::failed) with both
+// of them, before anything is launched.
 #include <cstdint>
 
 #include "engine/tape.h"

@@ -102,9 +102,9 @@ void SafetensorsWriter::append(Entry entry) {
   TensorInfo& info = entry.info;
   const auto bytes = bytes_of(info.dtype, info.shape);
   ENSURE(bytes, "safetensors: tensor {}: {} [{}] has no size; give a dtype of the format and a sane shape",
-         printable(info.name), printable(info.dtype), fmt::join(info.shape, ", "));
+         quoted_ascii(info.name), quoted_ascii(info.dtype), fmt::join(info.shape, ", "));
   ENSURE(entry.fill || entry.data.size() == *bytes,
-         "safetensors: tensor {}: {} [{}] is {} bytes, but {} are given", printable(info.name), info.dtype,
+         "safetensors: tensor {}: {} [{}] is {} bytes, but {} are given", quoted_ascii(info.name), info.dtype,
          fmt::join(info.shape, ", "), *bytes, entry.data.size());
   info.end = *bytes;
   entries_.push_back(std::move(entry));
@@ -116,13 +116,13 @@ void SafetensorsWriter::add(std::string name, std::string dtype, std::vector<int
 }
 
 void SafetensorsWriter::add(std::string name, std::string dtype, std::vector<int64_t> shape, Fill fill) {
-  ENSURE(fill, "safetensors: tensor {}: give a function that fills its memory", printable(name));
+  ENSURE(fill, "safetensors: tensor {}: give a function that fills its memory", quoted_ascii(name));
   append({{std::move(name), std::move(dtype), std::move(shape)}, {}, std::move(fill)});
 }
 
 void SafetensorsWriter::metadata(const std::string& key, std::string value) {
   ENSURE(metadata_.emplace(key, std::move(value)).second, "safetensors: metadata {} given twice",
-         printable(key));
+         quoted_ascii(key));
 }
 
 void SafetensorsWriter::write(const std::string& path, FileCalls& calls) const {

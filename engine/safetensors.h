@@ -64,7 +64,7 @@ constexpr size_t max_tensors = 100'000, max_name_bytes = 512, max_metadata_bytes
 constexpr uint64_t max_weight_bytes = uint64_t{1} << 36;  // 64 GiB
 
 /// Text of unknown origin made fit for a terminal: quoted, printable ASCII, cut after 80 characters.
-std::string printable(std::string_view text);
+std::string quoted_ascii(std::string_view text);
 
 /// A weight file in memory: copied, because a file that changes under a map kills the process.
 class SafetensorsFile {

@@ -1,187 +1,20 @@
 #include <algorithm>
-#include <limits>
-#include <nlohmann/json.hpp>
-#include <set>
-#include <utility>
 
-#include "engine/safetensors.h"
+#include "engine/safetensors_json.h"
 
 namespace stopgrad {
 
 namespace {
 
-constexpr uint64_t prefix_bytes = 8;  // the header's length, little-endian
-
-template <class... Args>
-[[noreturn]] void refuse(std::string_view file, fmt::format_string<Args...> format, Args&&... args) {
-  const std::string what = fmt::format(format, std::forward<Args>(args)...);
-  fail(Exit::checkpoint, "{}: {}; fetch it or save it again", file, what);
-}
-
-// Takes the parser's events one by one: nothing is kept but what the format knows, at most three levels deep.
-class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
- public:
-  HeaderReader(SafetensorsHeader& header, std::string_view file) : header_(header), file_(file) {}
-
-  bool null() override { unexpected("null"); }
-  bool boolean(bool) override { unexpected("true or false"); }
-  bool number_integer(number_integer_t) override { unexpected("a negative number"); }
-  bool number_float(number_float_t, const string_t&) override { unexpected("a fraction or a huge number"); }
-  bool binary(binary_t&) override { unexpected("binary data"); }
-  bool number_unsigned(number_unsigned_t value) override;
-  bool string(string_t& text) override;
-  bool key(string_t& text) override;
-  bool start_object(size_t) override;
-  bool end_object() override;
-  bool start_array(size_t) override;
-  bool end_array() override;
-  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    refuse(file_, "the header is not JSON near byte {}", prefix_bytes + position);
-  }
-
- private:
-  enum class At { outside, root, metadata, tensor, shape, offsets };
-
-  [[noreturn]] void unexpected(const char* what) {
-    if (at_ == At::outside) refuse(file_, "the header is {}, not an object", what);
-    if (at_ == At::metadata) refuse(file_, "__metadata__ {} is {}, not a string", printable(field_), what);
-    if (at_ == At::root) refuse(file_, "entry {} is {}, not an object", printable(name_), what);
-    refuse(file_, "tensor {}: its {} is or contains {}", printable(name_), field_, what);
-  }
-  void tensor_key(const std::string& name);
-  void field_key(const std::string& field);
-
-  SafetensorsHeader& header_;
-  std::string_view file_;
-  At at_ = At::outside;
-  std::string name_;              // key of the entry being read
-  std::string field_;             // key inside it
-  std::set<std::string> fields_;  // keys seen in this tensor
-  size_t offsets_ = 0;            // offsets seen in this tensor
-  bool has_metadata_ = false;
-  size_t metadata_bytes_ = 0;
-};
-
-bool HeaderReader::number_unsigned(number_unsigned_t value) {
-  if (value > uint64_t{std::numeric_limits<int64_t>::max()}) unexpected("a number of 2^63 or more");
-  if (at_ == At::shape) {
-    auto& shape = header_.tensors.back().shape;
-    if (shape.size() == max_rank)
-      refuse(file_, "tensor {}: more than {} dimensions", printable(name_), max_rank);
-    shape.push_back(static_cast<int64_t>(value));
-  } else if (at_ == At::offsets) {
-    if (offsets_ == 2) refuse(file_, "tensor {}: more than two data_offsets", printable(name_));
-    (offsets_++ == 0 ? header_.tensors.back().begin : header_.tensors.back().end) = value;
-  } else {
-    unexpected("a number");
-  }
-  return true;
-}
-
-bool HeaderReader::string(string_t& text) {
-  if (at_ == At::metadata) {
-    metadata_bytes_ += field_.size() + text.size();
-    if (metadata_bytes_ > max_metadata_bytes) {
-      refuse(file_, "__metadata__ is larger than {} bytes", max_metadata_bytes);
-    }
-    header_.metadata[field_] = text;
-  } else if (at_ == At::tensor && field_ == "dtype") {
-    header_.tensors.back().dtype = text;
-  } else {
-    unexpected("a string");
-  }
-  return true;
-}
-
-bool HeaderReader::key(string_t& text) {
-  if (at_ == At::metadata) {
-    if (header_.metadata.contains(text)) refuse(file_, "__metadata__ has {} twice", printable(text));
-    field_ = text;
-  } else if (at_ == At::tensor) {
-    field_key(text);
-  } else if (text == "__metadata__") {
-    if (std::exchange(has_metadata_, true)) refuse(file_, "__metadata__ appears twice");
-    name_ = text;
-  } else {
-    tensor_key(text);
-  }
-  return true;
-}
-
-void HeaderReader::tensor_key(const std::string& name) {
-  if (name.size() > max_name_bytes) {
-    refuse(file_, "tensor {}: its name is longer than {} bytes", printable(name), max_name_bytes);
-  }
-  if (name.find('\0') != std::string::npos)
-    refuse(file_, "tensor {}: its name contains a NUL", printable(name));
-  if (header_.tensors.size() == max_tensors) refuse(file_, "has more than {} tensors", max_tensors);
-  if (!header_.index.emplace(name, header_.tensors.size()).second) {
-    refuse(file_, "tensor {} appears twice", printable(name));
-  }
-  header_.tensors.emplace_back().name = name_ = name;
-  fields_.clear();
-  offsets_ = 0;
-}
-
-void HeaderReader::field_key(const std::string& field) {
-  if (field != "dtype" && field != "shape" && field != "data_offsets") {
-    refuse(file_, "tensor {}: unknown key {}", printable(name_), printable(field));
-  }
-  if (!fields_.insert(field).second) refuse(file_, "tensor {} has {} twice", printable(name_), field);
-  field_ = field;
-}
-
-bool HeaderReader::start_object(size_t) {
-  if (at_ == At::outside) at_ = At::root;
-  else if (at_ == At::root) at_ = name_ == "__metadata__" ? At::metadata : At::tensor;
-  else unexpected("an object");
-  return true;
-}
-
-bool HeaderReader::end_object() {
-  if (at_ == At::tensor && fields_.size() != 3) {
-    refuse(file_, "tensor {}: needs dtype, shape and data_offsets", printable(name_));
-  }
-  at_ = at_ == At::root ? At::outside : At::root;
-  return true;
-}
-
-bool HeaderReader::start_array(size_t) {
-  if (at_ == At::tensor && field_ == "shape") at_ = At::shape;
-  else if (at_ == At::tensor && field_ == "data_offsets") at_ = At::offsets;
-  else unexpected("a list");
-  return true;
-}
-
-bool HeaderReader::end_array() {
-  if (at_ == At::offsets && offsets_ != 2) {
-    refuse(file_, "tensor {}: needs two data_offsets", printable(name_));
-  }
-  at_ = At::tensor;
-  return true;
-}
-
-// What can be said before a JSON parser sees the text.
-void check_text(std::string_view text, std::string_view file) {
-  if (!text.starts_with('{')) refuse(file, "the header does not begin with '{{' at byte {}", prefix_bytes);
-  // The parser takes a NUL for the end of its input: what follows would be carried along unseen.
-  if (const size_t nul = text.find('\0'); nul != text.npos) {
-    refuse(file, "the header has a NUL at byte {}", prefix_bytes + nul);
-  }
-  const size_t last = text.find_last_not_of(' ');
-  if (text[last] != '}')
-    refuse(file, "the header does not end in '}}' and spaces at byte {}", prefix_bytes + last);
-}
-
 void check_size(const TensorInfo& tensor, std::string_view file) {
   const std::string& name = tensor.name;
   if (bits_of(tensor.dtype) == 0) {
-    refuse(file, "tensor {}: unknown dtype {}", printable(name), printable(tensor.dtype));
+    refuse(file, "tensor {}: unknown dtype {}", quoted_ascii(name), quoted_ascii(tensor.dtype));
   }
   const auto bytes = bytes_of(tensor.dtype, tensor.shape);
-  if (!bytes) refuse(file, "tensor {}: its size overflows or ends inside a byte", printable(name));
+  if (!bytes) refuse(file, "tensor {}: its size overflows or ends inside a byte", quoted_ascii(name));
   if (tensor.end < tensor.begin || tensor.end - tensor.begin != *bytes) {
-    refuse(file, "tensor {}: {} [{}] is {} bytes, but data_offsets are [{}, {}]", printable(name),
+    refuse(file, "tensor {}: {} [{}] is {} bytes, but data_offsets are [{}, {}]", quoted_ascii(name),
            tensor.dtype, fmt::join(tensor.shape, ", "), *bytes, tensor.begin, tensor.end);
   }
 }
@@ -192,7 +25,7 @@ void check_tiling(const SafetensorsHeader& header, uint64_t file_size, std::stri
   for (const TensorInfo& tensor : header.tensors) {
     if (tensor.begin != end) {
       refuse(file, "tensor {} begins at byte {} of the data, but what is before it ends at byte {}",
-             printable(tensor.name), tensor.begin, end);
+             quoted_ascii(tensor.name), tensor.begin, end);
     }
     end = tensor.end;
   }
@@ -203,7 +36,7 @@ void check_tiling(const SafetensorsHeader& header, uint64_t file_size, std::stri
 
 }  // namespace
 
-std::string printable(std::string_view text) {
+std::string quoted_ascii(std::string_view text) {
   std::string out = "\"";
   for (const char c : text.substr(0, 80)) {
     if (c == '"' || c == '\\') out += {'\\', c};
@@ -260,9 +93,7 @@ SafetensorsHeader parse_header(std::span<const std::byte> bytes, uint64_t file_s
          header.data_begin);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + prefix_bytes,
                               header.data_begin - prefix_bytes);
-  check_text(text, file);
-  HeaderReader reader(header, file);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
+  read_json(header, text, file);
 
   const auto by_place = [](const TensorInfo& a, const TensorInfo& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);

@@ -35,6 +35,13 @@ class Shape {
   int64_t channels() const { return rank_ == 0 ? 1 : sizes_[rank_ - 1]; }
   int64_t rows() const { return channels() == 0 ? 0 : count() / channels(); }
 
+  /// The same but for the first size. Not of a scalar.
+  Shape with_first(int64_t size) const {
+    Shape out = *this;
+    out.sizes_[0] = size;
+    return out;
+  }
+
   bool operator==(const Shape&) const = default;
 
   std::string str() const {

@@ -20,9 +20,9 @@ class StepGraph {
   StepGraph(Pool memory, std::vector<int64_t*> counters, bool enabled);
   ~StepGraph();
 
-  /// Does the work once: by running it until a run has asked for no memory, and again when the memory is not
-  /// as it was then; whenever the caller wants it (`eagerly`, because this time the work does more); else by
-  /// a replay.
+  /// Does the work once. If a graph exists and memory is as it was at the capture: by a replay. Else, if the
+  /// last run asked for no memory: captures the work, then replays it. Else, or if `eagerly` (this step does
+  /// more, such as measuring the rank): simply runs it.
   void run(const std::function<void()>& work, bool eagerly = false);
   /// Captures anew: what the graph was captured with, libraries' plans for one, holds no longer.
   void forget();

@@ -10,25 +10,16 @@
 
 namespace stopgrad {
 
-namespace {
-
-std::vector<int> indices(const std::vector<Var>& vars) {
-  std::vector<int> out;
-  for (const Var& v : vars) out.push_back(v.index);
-  return out;
-}
-}  // namespace
-
 bool Grads::wants(int input) const {
-  const int index = tape_.entries_[static_cast<size_t>(node_)].inputs[static_cast<size_t>(input)];
-  return index >= 0 && tape_.entries_[static_cast<size_t>(index)].wants_grad;
+  const int index = tape_.entries_[node_].inputs[input];
+  return index >= 0 && tape_.entries_[index].wants_grad;
 }
 
 Tensor Grads::slot_tensor(int input, bool& accumulate) {
-  const TapeEntry& entry = tape_.entries_[static_cast<size_t>(node_)];
+  const TapeEntry& entry = tape_.entries_[node_];
   ENSURE(!(asked_ >> input & 1), "tape: node #{} {} asked twice for input {}", node_, entry.name, input);
   asked_ |= uint64_t{1} << input;
-  return tape_.slot(entry.inputs[static_cast<size_t>(input)], accumulate);
+  return tape_.slot(entry.inputs[input], accumulate);
 }
 
 Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(tape.scope_.size()) {
@@ -36,26 +27,39 @@ Tape::Scope::Scope(Tape& tape, const std::string& name) : tape_(tape), length_(t
   tape.scope_ += name;
 }
 
-int Tape::add_entry(TapeEntry entry) {
+int Tape::add_entry(TapeEntry entry, const Tensor& value) {
   ENSURE(!used_, "tape: backward has run; record the next step on a new tape");
   entry.scope = scope_;
+  entry.shape = value.shape();
+  entry.dtype = value.dtype();
   entries_.push_back(std::move(entry));
   nodes_.emplace_back();
-  gradients_.emplace_back();
+  gradients_.push_back({.of = value.raw()});
   const int index = static_cast<int>(entries_.size()) - 1;
   mark(TapeObserver::Mark::recorded, index);
   return index;
 }
 
+/// A Var that outlived its tape may name this one again, which can lie at the same address. But it keeps its
+/// memory, so no value recorded since lies there.
+int Tape::index_of(const Var& x, const char* operation) const {
+  if (x.index < 0) return -1;
+  ENSURE(x.tape == this && x.index < static_cast<int>(entries_.size()) &&
+             gradients_[x.index].of == x.value.raw(),
+         "{}: its input {} was recorded as #{} of another tape, so no gradient would find it; record it "
+         "again on this tape, or pass its value as a constant: tape.input(x.value)",
+         operation, x.shape(), x.index);
+  return x.index;
+}
+
 Var Tape::input(const Tensor& value, const char* name) {
   if (!recording()) return {value, this, -1};
-  return {value, this, add_entry({.name = name, .shape = value.shape(), .dtype = value.dtype()})};
+  return {value, this, add_entry({.name = name}, value)};
 }
 
 Var Tape::variable(const Tensor& value, const char* name) {
   if (!recording()) return {value, this, -1};
-  const int index =
-      add_entry({.name = name, .shape = value.shape(), .dtype = value.dtype(), .wants_grad = true});
+  const int index = add_entry({.name = name, .wants_grad = true}, value);
   gradients_.back().keep = true;
   return {value, this, index};
 }
@@ -64,45 +68,40 @@ Var Tape::leaf(Parameter& p) {
   if (!recording()) return {p.compute, this, -1};
   auto [place, fresh] = leaves_.try_emplace(&p, -1);
   if (fresh)
-    place->second = add_entry({.name = "parameter",
-                               .detail = p.name,
-                               .shape = p.shape,
-                               .dtype = p.compute.dtype(),
-                               .wants_grad = p.trainable,
-                               .parameter = &p});
+    place->second = add_entry(
+        {.name = "parameter", .detail = p.name, .wants_grad = p.trainable, .parameter = &p}, p.compute);
   return {p.compute, this, place->second};
 }
 
 Var Tape::record(const Tensor& value, std::unique_ptr<Node> node, const std::vector<Var>& inputs) {
+  ENSURE(inputs.size() <= Grads::kMostInputs, "{}: {} inputs, at most {} are possible", node->name(),
+         inputs.size(), Grads::kMostInputs);
+  TapeEntry entry{.name = node->name()};
+  for (const Var& x : inputs) {
+    entry.inputs.push_back(index_of(x, entry.name));
+    entry.wants_grad |= x.index >= 0 && entries_[x.index].wants_grad;
+  }
   if (!recording()) return {value, this, -1};
-  TapeEntry entry{.name = node->name(),
-                  .detail = node->detail(),
-                  .inputs = indices(inputs),
-                  .shape = value.shape(),
-                  .dtype = value.dtype()};
-  for (int i : entry.inputs) entry.wants_grad |= i >= 0 && entries_[static_cast<size_t>(i)].wants_grad;
+  entry.detail = node->detail();
   const bool wanted = entry.wants_grad;
-  const int index = add_entry(std::move(entry));
+  const int index = add_entry(std::move(entry), value);
   if (wanted) nodes_.back() = std::move(node);
   return {value, this, index};
 }
 
 Var Tape::record_wall(const Var& x) {
+  const int behind = index_of(x, "detach");
   if (!recording()) return {x.value, this, -1};
-  const int index = add_entry(
-      {.name = "detach", .inputs = {x.index}, .shape = x.shape(), .dtype = x.dtype(), .wall = true});
+  const int index = add_entry({.name = "detach", .inputs = {behind}, .wall = true}, x.value);
   return {x.value, this, index};
 }
 
 Var Tape::record_alias(const Var& x, const Tensor& part, const char* name) {
-  if (!recording() || x.index < 0) return {part, this, -1};
-  const auto base = static_cast<size_t>(x.index);
+  if (index_of(x, name) < 0) return {part, this, -1};
+  const int base = x.index;
   const auto offset = static_cast<const char*>(part.raw()) - static_cast<const char*>(x.value.raw());
-  const int index = add_entry({.name = name,
-                               .inputs = {x.index},
-                               .shape = part.shape(),
-                               .dtype = part.dtype(),
-                               .wants_grad = entries_[base].wants_grad});
+  const bool wants_grad = entries_[base].wants_grad;
+  const int index = add_entry({.name = name, .inputs = {x.index}, .wants_grad = wants_grad}, part);
   Gradient& mine = gradients_.back();
   const Gradient& its = gradients_[base];
   mine.alias_of = its.alias_of >= 0 ? its.alias_of : x.index;
@@ -128,11 +127,11 @@ void Tape::fill_rest_with_zero(Gradient& g) {
 
 /// The one place where it is decided whether a gradient is written or added.
 Tensor Tape::slot(int index, bool& accumulate) {
-  TapeEntry& entry = entries_[static_cast<size_t>(index)];
-  Gradient& mine = gradients_[static_cast<size_t>(index)];
+  TapeEntry& entry = entries_[index];
+  Gradient& mine = gradients_[index];
   entry.got_grad = true;
   const bool is_part = mine.alias_of >= 0;
-  const auto base = static_cast<size_t>(is_part ? mine.alias_of : index);
+  const int base = is_part ? mine.alias_of : index;
   Gradient& whole = gradients_[base];
   entries_[base].got_grad = true;
   if (!whole.place.defined()) {
@@ -156,7 +155,7 @@ Tensor Tape::slot(int index, bool& accumulate) {
 
 void Tape::observe(int index, const Tensor& gradient) {
   if (!measure_ && !check_finite_) return;
-  TapeEntry& entry = entries_[static_cast<size_t>(index)];
+  TapeEntry& entry = entries_[index];
   const Tensor squares(gradient.pool(), {1}, DType::f64), odd(gradient.pool(), {1}, DType::i64);
   visit_float(gradient.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -171,39 +170,37 @@ void Tape::observe(int index, const Tensor& gradient) {
 }
 
 void Tape::run_node(int index) {
-  const auto i = static_cast<size_t>(index);
-  TapeEntry& entry = entries_[i];
-  Gradient& g = gradients_[i];
+  TapeEntry& entry = entries_[index];
+  Gradient& g = gradients_[index];
   if (!entry.got_grad) {
-    nodes_[i].reset();  // nothing arrived: its saved tensors go all the same
+    nodes_[index].reset();  // nothing arrived: its saved tensors go all the same
     return;
   }
   if (g.alias_of >= 0) {
-    const Gradient& whole = gradients_[static_cast<size_t>(g.alias_of)];
+    const Gradient& whole = gradients_[g.alias_of];
     return observe(index, whole.place.slice(g.alias_begin, entry.shape));
   }
   fill_rest_with_zero(g);
   observe(index, g.place);
-  if (nodes_[i]) {
+  if (nodes_[index]) {
     const ProfileRange range(entry.name);
     mark(TapeObserver::Mark::backward_begins, index);
     Grads grads(*this, index);
-    nodes_[i]->backward(g.place, grads);
+    nodes_[index]->backward(g.place, grads);
     for (int k = 0; k < static_cast<int>(entry.inputs.size()); ++k)
       ENSURE(!grads.wants(k) || (grads.asked_ >> k & 1), "tape: node #{} {} gave no gradient to its input {}",
              index, entry.name, k);
-    nodes_[i].reset();
+    nodes_[index].reset();
     mark(TapeObserver::Mark::backward_ends, index);
   }
   if (!g.keep) g.place = {};
 }
 
 void Tape::backward(const Var& loss) {
-  ENSURE(recording() && loss.tape == this && loss.index >= 0, "backward: the loss is not on this tape");
+  ENSURE(recording() && index_of(loss, "backward") >= 0, "backward: the loss is not on this tape");
   ENSURE(loss.value.count() == 1, "backward: the loss has shape {}, not one value", loss.shape());
   ENSURE(!used_, "backward: a tape runs once; second derivatives are not recorded");
-  const auto last = static_cast<size_t>(loss.index);
-  ENSURE(entries_[last].wants_grad, "backward: no parameter or variable lies behind the loss");
+  ENSURE(entries_[loss.index].wants_grad, "backward: no parameter or variable lies behind the loss");
   used_ = true;
   pool_ = std::make_unique<Pool>(loss.value.pool());
   bool accumulate = false;
@@ -216,25 +213,8 @@ void Tape::backward(const Var& loss) {
 }
 
 Tensor Tape::gradient(const Var& x) const {
-  ENSURE(x.tape == this && x.index >= 0, "gradient: the variable is not on this tape");
-  return gradients_[static_cast<size_t>(x.index)].place;
-}
-
-std::string Tape::dump() const {
-  std::string out;
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    const TapeEntry& e = entries_[i];
-    out += fmt::format("#{} {}{}{}", i, e.name, e.detail.empty() ? "" : " ", e.detail);
-    if (e.wall) out += " |WALL|";
-    if (!e.inputs.empty()) out += " <-";
-    for (int input : e.inputs) out += input < 0 ? " constant" : fmt::format(" #{}", input);
-    out += fmt::format(" {}", e.shape);
-    if (!e.scope.empty()) out += fmt::format("  ({})", e.scope);
-    if (e.got_grad) out += e.grad_norm > 0 ? fmt::format("  |gradient| {:.4g}", e.grad_norm) : "  gradient";
-    else if (!e.wants_grad) out += "  no gradient";
-    out += '\n';
-  }
-  return out;
+  ENSURE(index_of(x, "gradient") >= 0, "gradient: the variable is not on this tape");
+  return gradients_[x.index].place;
 }
 
 }  // namespace stopgrad

@@ -17,7 +17,7 @@ namespace stopgrad {
 
 class Tape;
 
-/// A tensor with a place on a tape. Not to be stored beyond the step.
+/// A tensor with a place on a tape. Not to be used beyond the step: another tape refuses it.
 struct Var {
   Tensor value;
   Tape* tape = nullptr;
@@ -52,6 +52,7 @@ class Grads {
 
  private:
   friend class Tape;
+  static constexpr size_t kMostInputs = 64;
   Tensor slot_tensor(int input, bool& accumulate);
   Tape& tape_;
   int node_;
@@ -109,6 +110,7 @@ class Tape {
   Var leaf(Parameter& parameter);
 
   /// Puts a node with its inputs on the tape, unless none of them wants a gradient, or the tape is off.
+  /// Inputs that another tape recorded, or more than 64, are Error(Exit::failed).
   Var record(const Tensor& value, std::unique_ptr<Node> node, const std::vector<Var>& inputs);
   /// The wall: the value passes, no gradient ever does.
   Var record_wall(const Var& x);
@@ -139,13 +141,13 @@ class Tape {
   /// The observer hears of every entry and of every node that runs backward; null for none.
   void set_observer(TapeObserver* observer) { observer_ = observer; }
 
+  /// What was recorded, in order; to_text in engine/graph/view.h prints it.
   const std::vector<TapeEntry>& entries() const { return entries_; }
-  /// One line per entry: "#20 detach |WALL| <- #7 [64,2048]".
-  std::string dump() const;
 
  private:
   friend class Grads;
   struct Gradient {
+    const void* of = nullptr;  // the memory of the value
     Tensor place;
     bool complete = false;                           // every element was written
     std::vector<std::pair<int64_t, int64_t>> parts;  // element ranges written so far, while not complete
@@ -154,7 +156,9 @@ class Tape {
     bool keep = false;
   };
 
-  int add_entry(TapeEntry entry);
+  int add_entry(TapeEntry entry, const Tensor& value);
+  /// Of an input of `operation`, which must lie on this tape or on none.
+  int index_of(const Var& x, const char* operation) const;
   Tensor slot(int index, bool& accumulate);
   void fill_rest_with_zero(Gradient& gradient);
   void run_node(int index);

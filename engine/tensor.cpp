@@ -16,28 +16,11 @@ Tensor Tensor::reshape(Shape shape) const {
   return out;
 }
 
-Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  ENSURE(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "rows: [{}, {}) of shape {}",
+Tensor Tensor::part(int64_t begin, int64_t end) const {
+  ENSURE(shape_.rank() > 0 && 0 <= begin && begin <= end && end <= shape_[0], "part: [{}, {}) of shape {}",
          begin, end, shape_);
   const int64_t stride = shape_[0] == 0 ? 0 : count() / shape_[0];
-  Shape part;
-  switch (shape_.rank()) {
-    case 1:
-      part = {end - begin};
-      break;
-    case 2:
-      part = {end - begin, shape_[1]};
-      break;
-    case 3:
-      part = {end - begin, shape_[1], shape_[2]};
-      break;
-    case 4:
-      part = {end - begin, shape_[1], shape_[2], shape_[3]};
-      break;
-    default:
-      part = {end - begin, shape_[1], shape_[2], shape_[3], shape_[4]};
-  }
-  return slice(begin * stride, part);
+  return slice(begin * stride, shape_.with_first(end - begin));
 }
 
 Tensor Tensor::slice(int64_t begin, Shape shape) const {
@@ -49,22 +32,9 @@ Tensor Tensor::slice(int64_t begin, Shape shape) const {
   return out;
 }
 
-Tensor Tensor::clone() const {
-  Tensor out = like(*this);
-  out.copy_from(*this);
-  return out;
-}
-
 void Tensor::fill_zero() { fill_memory(device(), raw(), 0, bytes()); }
 void Tensor::from_host(const void* data) { copy_to_device(device(), raw(), data, bytes()); }
 void Tensor::to_host(void* data) const { copy_to_host(device(), data, raw(), bytes()); }
-
-void Tensor::copy_from(const Tensor& other) {
-  ENSURE(dtype_ == other.dtype_ && count() == other.count() && device() == other.device(),
-         "copy_from: {} {} into {} {}, or from another device", name_of(other.dtype_), other.shape_,
-         name_of(dtype_), shape_);
-  copy_on_device(device(), raw(), other.raw(), bytes());
-}
 
 double Tensor::item() const {
   ENSURE(count() == 1, "item: shape {} holds more than one value", shape_);

@@ -48,16 +48,13 @@ class Tensor {
   /// The same memory under another shape of the same size.
   Tensor reshape(Shape shape) const;
   /// Part [begin, end) of the first dimension; the same memory.
-  Tensor rows(int64_t begin, int64_t end) const;
+  Tensor part(int64_t begin, int64_t end) const;
   /// `shape.count()` elements from element `begin` on; the same memory.
   Tensor slice(int64_t begin, Shape shape) const;
-  Tensor clone() const;
 
   void fill_zero();
   void from_host(const void* data);
   void to_host(void* data) const;
-  /// From a tensor of the same type, size and device.
-  void copy_from(const Tensor& other);
   template <class T>
   std::vector<T> to_vector() const {
     ENSURE(dtype_ == dtype_of<T>, "tensor: holds {}, asked for {}", name_of(dtype_), name_of(dtype_of<T>));

@@ -30,32 +30,32 @@ template <class T>
 struct BatchNormInference {
   int rows, channels;
   Acc<T> eps;
-  const T* x;
-  const Acc<T>*gamma, *beta;  // or null
-  const T* residual;          // or null
+  const T* x;                 // [rows, channels]
+  const Acc<T>*gamma, *beta;  // [channels], or null
+  const T* residual;          // [rows, channels], or null
   bool relu;
-  const Acc<T>*running_mean, *running_var;
-  T* y;
+  const Acc<T>*running_mean, *running_var;  // [channels]
+  T* y;                                     // [rows, channels]
 };
 
 /// Gradients of the training form. The ReLU's mask is recomputed from x, or, with a residual, read from y.
 /// Outputs that are null are not computed.
 template <class T>
 struct BatchNormBackward {
-  int groups, rows, channels;
-  const T* dy;
-  const T* x;
-  const T* y;  // output of forward; read only when relu with a residual
-  const Acc<T>*gamma, *beta;
-  const Acc<T>*mean, *rstd;  // [groups, channels]
+  int groups, rows, channels;  // rows of one group
+  const T* dy;                 // [groups * rows, channels]
+  const T* x;                  // [groups * rows, channels]
+  const T* y;                  // as x, the output of forward; read only when relu with a residual
+  const Acc<T>*gamma, *beta;   // [channels], or null
+  const Acc<T>*mean, *rstd;    // [groups, channels]
   bool relu, has_residual;
-  T* dx;
+  T* dx;  // [groups * rows, channels]
   bool accumulate_dx;
-  Acc<T>* dgamma;
+  Acc<T>* dgamma;  // [channels], summed over the groups
   bool accumulate_dgamma;
-  Acc<T>* dbeta;
+  Acc<T>* dbeta;  // [channels], summed over the groups
   bool accumulate_dbeta;
-  T* dresidual;
+  T* dresidual;  // [groups * rows, channels]
   bool accumulate_dresidual;
 };
 

@@ -16,7 +16,7 @@ enum class Exit {
   data = 4,        // data set or image unreadable
   checkpoint = 5,  // checkpoint or weight file refused
   diverged = 6,    // NaN or infinity in the loss, or a collapse alarm asked to be fatal
-  memory = 7,      // out of device memory
+  memory = 7,      // out of memory, of the host or the device
   device = 8,      // device fault
   write = 9,       // could not write a file
 };

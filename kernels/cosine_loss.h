@@ -26,12 +26,12 @@ struct CosineLossForward {
 template <class T>
 struct CosineLossBackward {
   int pairs, rows, channels;
-  const T* p[kMaxPairs];
-  const T* z[kMaxPairs];
-  const Acc<T>* saved;
-  const Acc<T>* dloss;  // one number
-  T* dp[kMaxPairs];     // or null
-  T* dz[kMaxPairs];     // or null
+  const T* p[kMaxPairs];  // [rows, channels] each
+  const T* z[kMaxPairs];  // [rows, channels] each
+  const Acc<T>* saved;    // [pairs, rows, 3], of forward
+  const Acc<T>* dloss;    // one number
+  T* dp[kMaxPairs];       // [rows, channels] each, or null
+  T* dz[kMaxPairs];       // [rows, channels] each, or null
   bool accumulate_dp[kMaxPairs], accumulate_dz[kMaxPairs];
 };
 

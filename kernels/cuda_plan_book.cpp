@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "kernels/hash.h"
+
 namespace stopgrad::cuda {
 
 namespace fs = std::filesystem;
@@ -17,13 +19,6 @@ namespace {
 
 constexpr const char* kFormat = "stopgrad library plans, format 2";
 constexpr const char* kBetween = " = ";
-
-/// FNV-1a, 64 bits: names the file and finds damage in it.
-uint64_t hash(const std::string& text) {
-  uint64_t h = 0xcbf29ce484222325;
-  for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3;
-  return h;
-}
 
 std::string lines(const std::string& origin, const std::map<std::string, std::string>& choices) {
   std::string out = origin + "\n";
@@ -88,7 +83,7 @@ void PlanBook::read() {
   std::getline(in, sum);
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   Choices choices;
-  if (format != kFormat || sum != fmt::format("{:016x}", hash(text)) || !parse(text, origin, choices))
+  if (format != kFormat || sum != fmt::format("{:016x}", fnv1a(text)) || !parse(text, origin, choices))
     warn_(fmt::format("{} is damaged or of another version: it is ignored and written anew", file_));
   else if (origin != origin_)
     warn_(fmt::format("{} is of {}: it is ignored and written anew", file_, origin));
@@ -101,7 +96,7 @@ void PlanBook::write() {
   fs::create_directories(fs::path(file_).parent_path(), error);
   {
     std::ofstream out(beside, std::ios::binary);
-    out << kFormat << "\n" << fmt::format("{:016x}", hash(text)) << "\n" << text;
+    out << kFormat << "\n" << fmt::format("{:016x}", fnv1a(text)) << "\n" << text;
     if (!out.flush()) error = std::make_error_code(std::errc::io_error);
   }
   if (!error) fs::rename(beside, file_, error);
@@ -121,7 +116,7 @@ std::string plan_file(const std::string& origin) {
   if (cache && *cache) folder = cache;
   else if (home && *home) folder = fs::path(home) / ".cache";
   else return {};
-  return folder / "stopgrad" / fmt::format("plans-{:016x}.txt", hash(origin));
+  return folder / "stopgrad" / fmt::format("plans-{:016x}.txt", fnv1a(origin));
 }
 
 }  // namespace stopgrad::cuda

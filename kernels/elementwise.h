@@ -1,5 +1,5 @@
 #pragma once
-// Maps over flat arrays.
+// Maps over flat arrays. Every pointer is to [count].
 #include <cstdint>
 
 #include "kernels/context.h"

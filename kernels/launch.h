@@ -1,5 +1,6 @@
 #pragma once
-// The only dispatch between devices. A schedule that is missing is a link error.
+// The only dispatch between devices. A schedule that is missing is a link error. Calls are trusted:
+// engine/ops checks shapes; a schedule checks only what its header says.
 #include "kernels/check.h"
 #include "kernels/context.h"
 #include "kernels/dtype.h"

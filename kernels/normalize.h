@@ -20,9 +20,9 @@ struct NormalizeForward {
 template <class T>
 struct NormalizeBackward {
   int rows, channels;
-  const T *dy, *y;
-  const Acc<T>* inv_norm;
-  T* dx;
+  const T *dy, *y;         // [rows, channels]
+  const Acc<T>* inv_norm;  // [rows]
+  T* dx;                   // [rows, channels]
   bool accumulate;
 };
 

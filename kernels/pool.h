@@ -21,9 +21,9 @@ struct MaxPoolForward {
 template <class T>
 struct MaxPoolBackward {
   int images, height, width, channels, kernel, stride, padding;
-  const T* dy;
-  const uint8_t* winner;
-  T* dx;  // gathered per input pixel, so no two threads write one place
+  const T* dy;            // [images, out_height, out_width, channels]
+  const uint8_t* winner;  // as dy
+  T* dx;  // [images, height, width, channels], gathered per input pixel, so no two threads write one place
   bool accumulate;
   int out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   int out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
@@ -40,8 +40,8 @@ struct AveragePoolForward {
 template <class T>
 struct AveragePoolBackward {
   int images, pixels, channels;
-  const T* dy;
-  T* dx;
+  const T* dy;  // [images, channels]
+  T* dx;        // [images, pixels, channels]
   bool accumulate;
 };
 

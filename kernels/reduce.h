@@ -12,18 +12,18 @@ namespace stopgrad {
 template <class T>
 struct Summary {
   int64_t count;
-  const T* x;
-  double* sum;
-  double* squares;
-  int64_t* not_finite;
+  const T* x;           // [count]
+  double* sum;          // one number
+  double* squares;      // one number
+  int64_t* not_finite;  // one number
 };
 
 /// sum[c] = sum over rows of x[r, c] (+ sum[c] when accumulate): the gradient of a bias.
 template <class T>
 struct ColumnSum {
   int rows, channels;
-  const T* x;
-  Acc<T>* sum;
+  const T* x;   // [rows, channels]
+  Acc<T>* sum;  // [channels]
   bool accumulate;
 };
 

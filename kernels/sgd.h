@@ -14,19 +14,20 @@ struct SgdStep {
   int64_t count;
   const Acc<T>* rate;  // one number, in the device's memory: a captured step reads the rate of its time
   Acc<T> momentum, decay;
-  const Acc<T>* gradient;  // [count]
-  Acc<T>* momentum_buffer;
-  Acc<T>* value;
-  T* compute;  // view of value in T, written too; null when T is Acc<T>
+  const Acc<T>* gradient;   // [count]
+  Acc<T>* momentum_buffer;  // [count]
+  Acc<T>* value;            // [count]
+  T* compute;               // [count], value in T, written too; null when T is Acc<T>
 };
 
-/// target = momentum * target + (1 - momentum) * source
+/// target = momentum * target + (1 - momentum) * source: the target networks of BYOL and MoCo, which are not
+/// written yet. For their Method::after_step.
 template <class T>
 struct MovingAverage {
   int64_t count;
   T momentum;
-  const T* source;
-  T* target;
+  const T* source;  // [count]
+  T* target;        // [count]
 };
 
 namespace cpu {

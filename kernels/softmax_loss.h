@@ -24,10 +24,10 @@ struct CrossEntropyForward {
 template <class T>
 struct CrossEntropyBackward {
   int rows, classes;
-  const int32_t* labels;
-  const Acc<T>* probability;
-  const Acc<T>* dloss;
-  T* dlogits;
+  const int32_t* labels;      // [rows]
+  const Acc<T>* probability;  // [rows, classes]
+  const Acc<T>* dloss;        // one number
+  T* dlogits;                 // [rows, classes]
   bool accumulate;
 };
 
@@ -36,9 +36,9 @@ template <class T>
 struct SoftmaxSimilarityForward {
   int pairs, rows, channels;
   const T* p[kMaxPairs];  // [rows, channels] each
-  const T* z[kMaxPairs];
-  Acc<T>* loss;
-  Acc<T>* saved;  // [pairs, rows, 3]: log-sum-exp of p, of z, and sum of softmax(z) * log softmax(p)
+  const T* z[kMaxPairs];  // [rows, channels] each
+  Acc<T>* loss;           // one number
+  Acc<T>* saved;          // [pairs, rows, 3]: log-sum-exp of p, of z, and sum of softmax(z) * log softmax(p)
 };
 
 /// dp = c (softmax(p) - softmax(z)); dz = -c softmax(z) (log softmax(p) - saved sum), c = dloss/(pairs *
@@ -46,12 +46,12 @@ struct SoftmaxSimilarityForward {
 template <class T>
 struct SoftmaxSimilarityBackward {
   int pairs, rows, channels;
-  const T* p[kMaxPairs];
-  const T* z[kMaxPairs];
-  const Acc<T>* saved;
-  const Acc<T>* dloss;
-  T* dp[kMaxPairs];  // or null
-  T* dz[kMaxPairs];  // or null
+  const T* p[kMaxPairs];  // [rows, channels] each
+  const T* z[kMaxPairs];  // [rows, channels] each
+  const Acc<T>* saved;    // [pairs, rows, 3], of forward
+  const Acc<T>* dloss;    // one number
+  T* dp[kMaxPairs];       // [rows, channels] each, or null
+  T* dz[kMaxPairs];       // [rows, channels] each, or null
   bool accumulate_dp[kMaxPairs], accumulate_dz[kMaxPairs];
 };
 

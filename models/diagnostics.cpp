@@ -22,12 +22,6 @@ double spread_of_deviations(std::span<const double> deviations) {
   return std::sqrt(d) * std::accumulate(deviations.begin(), deviations.end(), 0.0) / d;
 }
 
-double spread_of(const Tensor& z) {
-  const Tensor deviations(z.pool(), {z.channels()}, DType::f64);
-  unit_row_deviations(z, deviations.data<double>());
-  return spread_of_deviations(deviations.to_vector<double>());
-}
-
 namespace {
 Eigen::MatrixXd unit_rows_centred(DType dtype, const void* z, int64_t rows, int64_t channels) {
   Eigen::MatrixXd m(rows, channels);

@@ -1,29 +1,22 @@
 #pragma once
-// Is it collapsing, has it diverged? Meters over the representations of one batch (paper, section 4.1 and
-// figure 2).
+// Is it collapsing, has it diverged? Meters over the representations z [N, d] of one batch (paper, section
+// 4.1 and figure 2), and a count of values that are not finite.
 #include <span>
 
 #include "engine/module.h"
 
 namespace stopgrad {
 
-struct CollapseMeters {
-  /// sqrt(d) * mean over channels of the std of z/|z|: 1 when spread evenly, 0 when all rows are alike. A
-  /// batch norm without scale at the output keeps it near 1 even then, so look at the rank too.
-  double spread = 0;
-  /// exp(entropy of the singular values of the centred z/|z|), RankMe (Garrido et al. 2023): how many
-  /// directions carry something, between 1 and min(N, d).
-  double rank = 0;
-};
-
-/// z [N, d]
-double spread_of(const Tensor& z);
-/// The same in two parts: the std of each channel of z/|z|, [d] doubles in the device's memory, and then what
-/// the host makes of them.
+/// The std over the batch of each channel of z/|z|: [d] doubles, written to the device's memory without a
+/// wait.
 void unit_row_deviations(const Tensor& z, double* deviations);
+/// sqrt(d) * their mean, the spread: 1 when z is spread evenly, 0 when all rows are alike. A batch norm
+/// without scale at the output keeps it near 1 even then, so look at the rank too.
 double spread_of_deviations(std::span<const double> deviations);
-/// Costs an eigendecomposition of the smaller Gram matrix: for every step of a small net, now and then for a
-/// large.
+
+/// exp(entropy of the singular values of the centred z/|z|), RankMe (Garrido et al. 2023): how many
+/// directions carry something, between 1 and min(N, d). Waits for the device, and costs an eigendecomposition
+/// of the smaller Gram matrix: for every step of a small net, now and then for a large.
 double effective_rank(const Tensor& z);
 /// The same of z [rows, channels] in the host's memory.
 double effective_rank(DType dtype, const void* z, int64_t rows, int64_t channels);

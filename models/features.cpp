@@ -70,7 +70,7 @@ Tensor collect(Model& model, const Dataset& set, EvalView view, int64_t width, F
   for (int64_t first = 0; first < set.count; first += kBatch) {
     const int count = static_cast<int>(std::min<int64_t>(kBatch, set.count - first));
     store_as_float(map(evaluation_batch(model, feed, set, view, first, count)),
-                   out.rows(first, first + count));
+                   out.part(first, first + count));
     if (progress) progress(first + count, set.count);
   }
   return out;

@@ -47,12 +47,12 @@ Neighbours nearest_neighbours(const Tensor& bank, const Tensor& queries, int k) 
     for (int first = 0; first < b.rows(); first += kBankBlock) {
       const int n = std::min(kBankBlock, b.rows() - first);
       launch(q.device(),
-             Gemm<float, float>{m, n, q.channels(), false, true, q.rows(query, query + m).data<float>(),
-                                b.rows(first, first + n).data<float>(), similarity.data<float>(), false,
+             Gemm<float, float>{m, n, q.channels(), false, true, q.part(query, query + m).data<float>(),
+                                b.part(first, first + n).data<float>(), similarity.data<float>(), false,
                                 nullptr});
       launch(q.device(),
-             TopK{m, n, out.k, first, similarity.data<float>(), best.rows(query, query + m).data<float>(),
-                  best_index.rows(query, query + m).data<int64_t>(), first == 0});
+             TopK{m, n, out.k, first, similarity.data<float>(), best.part(query, query + m).data<float>(),
+                  best_index.part(query, query + m).data<int64_t>(), first == 0});
     }
   }
   best.to_host(out.similarity.data());

@@ -35,12 +35,4 @@ void MlpHead::visit(const std::string& prefix, Visitor& v) {
   }
 }
 
-void MlpHead::freeze() {
-  Visitor v;
-  v.parameter = [](const std::string&, Parameter& p) { p.trainable = false; };
-  v.buffer = [](const std::string&, Buffer&) {};
-  v.counter = [](const std::string&, int64_t&) {};
-  visit("", v);
-}
-
 }  // namespace stopgrad

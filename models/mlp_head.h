@@ -27,8 +27,6 @@ class MlpHead {
   /// x[N, in] -> [N, out]
   Var forward(Pass& pass, const Var& x);
   void visit(const std::string& prefix, Visitor& v);
-  /// Keeps the start values for good (the paper's "fixed random predictor").
-  void freeze();
   int out() const { return config_.widths.back(); }
 
  private:

@@ -73,8 +73,8 @@ void check_recipe(const Recipe& recipe);
 /// The method a recipe describes, for images of the given size.
 SimSiamConfig simsiam_config(const Recipe& recipe, int height, int width, int channels);
 DType activation_type(const Recipe& recipe);
-/// Where a kept scale makes z small, what a shorter type rounds off gradients moves the shift
-/// (docs/decisions.md).
+/// True when projector.output_scale is set: z is then so small that rounding of bf16 or TF32 gradients would
+/// move the output norm's shift (docs/decisions.md).
 bool needs_float32(const Recipe& recipe);
 
 }  // namespace stopgrad

@@ -15,7 +15,12 @@ SimSiam::SimSiam(const SimSiamConfig& config) : config_(config), encoder_(config
   const int d = encoder_.projection_size();
   predictor_ = std::make_unique<MlpHead>(
       MlpConfig{{d, config.predictor_hidden, d}, config.predictor_hidden_norm, config.predictor_output_norm});
-  if (config.predictor == SimSiamConfig::Predictor::fixed) predictor_->freeze();
+  Visitor mark;
+  mark.parameter = [&](const std::string&, Parameter& p) {
+    p.fixed_rate = config.predictor_fixed_rate;
+    if (config.predictor == SimSiamConfig::Predictor::fixed) p.trainable = false;  // keeps its start values
+  };
+  predictor_->visit("", mark);
 }
 
 int SimSiam::views() const {
@@ -64,7 +69,7 @@ std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
     for (int64_t v = 0; v < count; ++v) {
       Tape::Scope scope(tape, fmt::format("view {}", v + 1));
       Pass pass{tape};
-      const Var x = tape.input(flatten_views(views.rows(v, v + 1)), "view");
+      const Var x = tape.input(flatten_views(views.part(v, v + 1)), "view");
       out.push_back(branch(pass, x));
     }
     return out;
@@ -116,13 +121,7 @@ Tensor SimSiam::features(const Tensor& x) {
 
 void SimSiam::visit(Visitor& v) {
   encoder_.visit("encoder.", v);
-  if (!predictor_) return;
-  Visitor marked = v;
-  marked.parameter = [&](const std::string& name, Parameter& p) {
-    p.fixed_rate = config_.predictor_fixed_rate;
-    v.parameter(name, p);
-  };
-  predictor_->visit("predictor.", marked);
+  if (predictor_) predictor_->visit("predictor.", v);
 }
 
 }  // namespace stopgrad

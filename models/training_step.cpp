@@ -33,7 +33,7 @@ TrainingStep::TrainingStep(Model& model, const Dataset& set)
 TrainingStep::~TrainingStep() = default;
 
 void TrainingStep::start(const StepInputs& inputs, bool with_rank) {
-  ENSURE(in_flight() < kMost, "training step: {} are in flight; take one first", in_flight());
+  ENSURE(in_flight() < kMostInFlight, "training step: {} are in flight; take one first", in_flight());
   feed_.bring(inputs.epoch, inputs.index);
   sgd_.set_rates(inputs.rate, inputs.predictor_rate);
   Launched launched{.place = place_, .with_rank = with_rank, .view_seconds = 0};

@@ -36,13 +36,13 @@ class TrainingStep {
   TrainingStep& operator=(const TrainingStep&) = delete;
 
   /// Starts a step, by a replay where it is one of many alike. `with_rank`: runs it eagerly and fetches z
-  /// too, with the same bits in all else. At most kMost steps are in flight.
+  /// too, with the same bits in all else. At most kMostInFlight steps are in flight.
   void start(const StepInputs& inputs, bool with_rank);
   /// Waits for the oldest step in flight. Its rank, where wanted, is computed here, on the host: a device has
   /// the step after it to do meanwhile.
   StepMeters take();
   size_t in_flight() const { return launched_.size(); }
-  static constexpr size_t kMost = 2;
+  static constexpr size_t kMostInFlight = 2;
 
   /// The images of the step after the one started last, where they are copied ahead.
   void announce(std::span<const int64_t> index) { feed_.announce(index); }
@@ -74,7 +74,7 @@ class TrainingStep {
   Tensor meters_;         // [1 + views * d] doubles: the loss in the type of sums, deviations of each view
   int64_t channels_ = 0;  // d
   int64_t rows_ = 0;      // of a view's z
-  std::unique_ptr<Staging> fetched_[kMost], fetched_z_[kMost];
+  std::unique_ptr<Staging> fetched_[kMostInFlight], fetched_z_[kMostInFlight];
   int place_ = 0;
   std::deque<Launched> launched_;
 };

@@ -38,7 +38,7 @@ mutants=(
   "kernels/cosine_loss.cpp|s/const A scale = \*c.dloss \/ static_cast<A>(int64_t{c.pairs} \* c.rows)/const A scale = *c.dloss \/ static_cast<A>(c.rows)/|the half is forgotten"
   "kernels/cosine_loss.cpp|s/: c \* inv_u \* inv_u \* cosine/: -c * inv_u * inv_u * cosine/|the part along p has the wrong sign"
   "kernels/sgd.cpp|s/c.momentum \* c.momentum_buffer/0 * c.momentum_buffer/|no momentum"
-  "models/mlp_head.cpp|s/p.trainable = false/p.trainable = true/|the fixed predictor learns"
+  "models/simsiam.cpp|s/p.trainable = false/p.trainable = true/|the fixed predictor learns"
 )
 first=${1:-1} last=${2:-${#mutants[@]}} killed=0 survived=0
 for n in $(seq "$first" "$last"); do

@@ -1,7 +1,6 @@
 // Pixels: the naive reference against torchvision, every schedule against the naive reference.
-#include "kernels/check.h"
-#undef CHECK  // from here on Catch's
 #include <catch2/catch.hpp>
+#include "kernels/check.h"
 
 #include "data/augmenter.h"
 #include "tests/augment_images.h"

@@ -1,5 +1,4 @@
 #include "kernels/check.h"
-#undef CHECK  // from here on Catch's
 #ifdef _OPENMP
 #include <omp.h>
 #endif

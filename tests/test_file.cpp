@@ -6,9 +6,8 @@
 #include <map>
 #include <optional>
 
-#include "tests/faulty_files.h"
-#undef CHECK  // from here on Catch's
 #include <catch2/catch.hpp>
+#include "tests/faulty_files.h"
 
 using namespace stopgrad;
 using Catch::Contains;

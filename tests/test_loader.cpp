@@ -1,6 +1,5 @@
-#include "kernels/check.h"
-#undef CHECK  // from here on Catch's
 #include <catch2/catch.hpp>
+#include "kernels/check.h"
 
 #include <algorithm>
 #include <cmath>

@@ -24,8 +24,6 @@ int64_t count_parameters(const std::function<void(Visitor&)>& visit) {
   int64_t n = 0;
   Visitor v;
   v.parameter = [&](const std::string&, Parameter& p) { n += p.shape.count(); };
-  v.buffer = [](const std::string&, Buffer&) {};
-  v.counter = [](const std::string&, int64_t&) {};
   visit(v);
   return n;
 }
@@ -218,6 +216,12 @@ TEST_CASE("a checkpoint brings back every value in PyTorch's shapes", "[checkpoi
   CHECK(state_of(a) == state_of(b));
 }
 
+double spread_of(const Tensor& z) {
+  const Tensor deviations(z.pool(), {z.channels()}, DType::f64);
+  unit_row_deviations(z, deviations.data<double>());
+  return spread_of_deviations(deviations.to_vector<double>());
+}
+
 TEST_CASE("meters tell health, collapse and collapse onto few directions apart", "[diagnostics]") {
   cpu::Context context(1);
   const Pool pool(Device{.cpu = &context});
@@ -301,10 +305,10 @@ TEST_CASE("a linear probe separates what is separable and leaves noise at chance
   }
   const Tensor t = Tensor::of(pool, {400, 8}, x);
   const LinearProbeOptions options{.epochs = 20, .batch = 50};
-  CHECK(linear_probe(t.rows(0, 300), {labels.begin(), labels.begin() + 300}, t.rows(300, 400),
+  CHECK(linear_probe(t.part(0, 300), {labels.begin(), labels.begin() + 300}, t.part(300, 400),
                      {labels.begin() + 300, labels.end()}, 4, options)
             .test_accuracy == 100);
-  CHECK(linear_probe(t.rows(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.rows(300, 400),
+  CHECK(linear_probe(t.part(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.part(300, 400),
                      {random_labels.begin() + 300, random_labels.end()}, 4, options)
             .test_accuracy < 50);
 }

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "tests/faulty_files.h"
-#undef CHECK  // from here on Catch's
 #include <catch2/catch.hpp>
+#include "tests/faulty_files.h"
 
 using namespace stopgrad;
 using Catch::Contains;

@@ -21,9 +21,9 @@ double frozen_loss(Toy& toy, const std::vector<double>& z1, const std::vector<do
 }
 
 Tensor swapped(const Tensor& views) {
-  Tensor out = views.clone();
-  out.rows(0, 1).from_host(views.rows(1, 2).raw());
-  out.rows(1, 2).from_host(views.rows(0, 1).raw());
+  Tensor out = like(views);
+  out.part(0, 1).from_host(views.part(1, 2).raw());
+  out.part(1, 2).from_host(views.part(0, 1).raw());
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/open.h"
+#include "kernels/hash.h"
 #include "models/trainer.h"
 
 namespace stopgrad::tools {
@@ -30,16 +31,15 @@ DataPair open_pair(const Recipe& r, const std::string& spec, int64_t limit) {
 int class_count(const Dataset& set) { return *std::max_element(set.labels.begin(), set.labels.end()) + 1; }
 
 uint64_t backbone_hash(Model& model) {
-  uint64_t h = 0xcbf29ce484222325u;
+  uint64_t h = fnv1a("");
   auto mix = [&](const Tensor& t) {
-    std::vector<unsigned char> bytes(t.bytes());
+    std::string bytes(t.bytes(), '\0');
     t.to_host(bytes.data());
-    for (const unsigned char byte : bytes) h = (h ^ byte) * 0x100000001b3u;
+    h = fnv1a(bytes, h);
   };
   Visitor v;
   v.parameter = [&](const std::string&, Parameter& p) { mix(p.value); };
   v.buffer = [&](const std::string&, Buffer& b) { mix(b.value); };
-  v.counter = [](const std::string&, int64_t&) {};
   model.method().visit_backbone(v);
   return h;
 }

@@ -16,10 +16,10 @@ projector and predictor, 16 pairs of views. A filled dot means that a gradient a
 
 ![one step of SimSiam](gradient_path.svg)
 
-Read it like this. Both views go through the *same* encoder f and predictor h: the second view finds the leaves of the
-parameters that the first one put on the tape, and gradients of both add up there. Each z is used twice: as the input of
-the predictor, where the gradient may pass, and as the target of the other view, where `detach` stands. The loss is asked
-for the gradient of p only; for the target it is handed no memory to write to.
+Read it like this. Both views go through the *same* encoder f and predictor h: a parameter is put on the tape where it is first
+used, by view 1; view 2 refers to the same entry (`<-` lists what an operation reads), and the gradients of both views add up
+there. Each z is used twice: as the input of the predictor, where the gradient may pass, and as the target of the other view,
+where `detach` stands. The loss is asked for the gradient of p only: for the target it gets a null pointer.
 
 T
   echo '```'
@@ -36,9 +36,10 @@ image: the loss runs to -1, the spread of z to 0 (`tools/demo.sh` shows it; the 
 the loss is the same in both cases: the wall changes the gradient and nothing else. That is also why a forgotten wall
 hides so well, and why `tests/test_wall.cpp` tests it in five ways.
 
-The plainest trace is `encoder.fc.4.bias`, the shift of the projector's last batch norm: its |∇| is rounding with the wall, as the
-predictor's batch norm cancels what all its inputs share, and larger than that of its neighbours without: a target that can move pulls
-at the shift, towards one answer for every image.
+The plainest trace is in `encoder.fc.4.bias`, the shift of the projector's last batch norm, which moves z of all images alike.
+With the wall its |∇| is nothing but rounding: the target is stopped, and on the other side the predictor's batch norm subtracts
+whatever its inputs share, so no prediction depends on the shift. Without the wall its |∇| is larger than those beside it: a
+target that can move pulls at the shift, towards one answer for every image.
 
 ```
 T
@@ -48,7 +49,10 @@ T
 
 ## In forty lines
 
-`docs/wall_example.cpp` is the smallest case that can be checked by hand; it prints this:
+`docs/wall_example.cpp` is the smallest case that can be checked by hand: an encoder and a predictor of one matrix each, and one
+direction of the loss, view 1 predicting view 2. Look at #4, the second view's way through the encoder. Behind the wall no
+gradient arrives there (○), and the encoder learns from the first view alone; without the wall one does, it is larger than that
+of the first view, and the sum in #2 points elsewhere.
 
 ```
 T

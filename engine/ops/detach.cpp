@@ -2,14 +2,14 @@
 
 namespace stopgrad {
 
-// Stop-gradient is a node and not the absence of one: it is printed, drawn and tested. Nothing behind it is
-// asked for a gradient through it, so the loss does not even compute that side.
+// Stop-gradient is a node and not the absence of one: it is printed, drawn and tested.
+//
+// The value passes: y is x's memory, nothing is computed. The gradient does not, because the wall's entry
+// says wants_grad = false whatever x wants. All else follows from that, in engine/tape.cpp:
+// - A node that reads a wall hears Grads::wants(i) == false for it and computes nothing for that side: the
+//   cosine loss gets a null pointer for the gradient of its target.
+// - A node that reads nothing but walls and constants wants no gradient either; its backward is not kept.
+// - What leads to nothing but walls gets no gradient; backward frees what it saved and goes on.
 Var detach(const Var& x) { return x.tape->record_wall(x); }
-
-Var rows(const Var& x, int64_t begin, int64_t end) {
-  return x.tape->record_alias(x, x.value.rows(begin, end), "rows");
-}
-
-Var reshape(const Var& x, Shape shape) { return x.tape->record_alias(x, x.value.reshape(shape), "reshape"); }
 
 }  // namespace stopgrad

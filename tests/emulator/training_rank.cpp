@@ -43,7 +43,7 @@ struct Steps {
 }  // namespace
 
 TEST_CASE("a step that measures the rank is started without waiting for the device", "[cuda][graph]") {
-  const Steps one_by_one(1), ahead(TrainingStep::kMost);
+  const Steps one_by_one(1), ahead(TrainingStep::kMostInFlight);
   CHECK(ahead.waits == 0);
   CHECK(ahead.losses == one_by_one.losses);
   REQUIRE(ahead.ranks.size() == 3);

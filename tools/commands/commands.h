@@ -31,8 +31,6 @@ struct RecipeOptions {
   Recipe load(const Recipe& without_file = {}) const;
 };
 
-/// "25.7 K", "11.2 M"
-std::string short_count(int64_t n);
 /// "1:02:03"
 std::string clock_text(double seconds);
 

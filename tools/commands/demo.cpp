@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/file.h"
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
 #include "tools/evaluation.h"

@@ -69,7 +69,7 @@ void write_page(const FeaturesOptions& o, const Tensor& features, const Dataset&
     const Philox draw = philox(o.seed, Purpose::evaluate, static_cast<uint32_t>(q), 0, 0, 0);
     const auto i =
         static_cast<int64_t>((uint64_t{draw.v[0]} << 32 | draw.v[1]) % static_cast<uint64_t>(set.count));
-    const Neighbours near = nearest_neighbours(features, features.rows(i, i + 1), o.neighbours + 1);
+    const Neighbours near = nearest_neighbours(features, features.part(i, i + 1), o.neighbours + 1);
     std::vector<int64_t> images = {i};
     std::string caption = name_of_image(set, i);
     for (size_t k = 0; k < near.index.size() && static_cast<int>(images.size()) <= o.neighbours; ++k) {

@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "engine/file.h"
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
 #include "tools/evaluation.h"

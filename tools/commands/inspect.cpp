@@ -46,7 +46,7 @@ std::string plain(const std::string& name) {
   const bool simple =
       name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") ==
       std::string::npos;
-  return simple && !name.empty() && name.size() <= 80 ? name : printable(name);
+  return simple && !name.empty() && name.size() <= 80 ? name : quoted_ascii(name);
 }
 
 std::string values_text(const SafetensorsFile& file, const TensorInfo& t) {

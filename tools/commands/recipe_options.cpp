@@ -24,12 +24,6 @@ Recipe RecipeOptions::load(const Recipe& without_file) const {
   return recipe;
 }
 
-std::string short_count(int64_t n) {
-  if (n >= 1000000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);
-  if (n >= 1000) return fmt::format("{:.1f} K", static_cast<double>(n) / 1e3);
-  return fmt::format("{}", n);
-}
-
 std::string clock_text(double seconds) {
   const auto s = static_cast<int64_t>(seconds + 0.5);
   if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "engine/graph_walk.h"
+#include "engine/graph/index.h"
+#include "engine/graph/walk.h"
 
 namespace stopgrad {
 
@@ -8,8 +9,6 @@ namespace {
 
 using Kind = PictureNode::Kind;
 using Backward = PictureEdge::Backward;
-
-size_t at(int i) { return static_cast<size_t>(i); }
 
 const char* name_of(Kind kind) {
   switch (kind) {
@@ -108,7 +107,7 @@ constexpr const char* kDotLegend = R"(  subgraph cluster_legend {
 std::string text_line(const Tape& tape, const Walk& walk, int i, size_t name_width) {
   const TapeEntry& e = tape.entries()[at(i)];
   const char* mark = e.wall ? "⊣" : walk.gradient[at(i)] ? "●" : "○";
-  std::string what = printable(e.name) + (e.detail.empty() ? "" : " " + printable(e.detail));
+  std::string what = clean_utf8(e.name) + (e.detail.empty() ? "" : " " + clean_utf8(e.detail));
   std::string from;
   for (int in : e.inputs) from += in < 0 ? " constant" : fmt::format(" #{}", in);
   std::string line =
@@ -127,10 +126,10 @@ std::string to_text(const Tape& tape) {
   size_t width = 0;
   for (const TapeEntry& e : tape.entries())
     width = std::max(width, std::string(e.name).size() + e.detail.size() + 1);
-  std::string out, scope = "\n";  // a scope that no entry has
+  std::string out, scope;  // what is recorded before any scope needs no heading
   for (int i = 0; i < static_cast<int>(tape.entries().size()); ++i) {
     const TapeEntry& e = tape.entries()[at(i)];
-    if (e.scope != scope) out += (e.scope.empty() ? "outside" : printable(e.scope)) + "\n";
+    if (e.scope != scope) out += (e.scope.empty() ? "outside" : clean_utf8(e.scope)) + "\n";
     scope = e.scope;
     out += text_line(tape, walk, i, width);
   }

@@ -2,8 +2,10 @@
 #include <cmath>
 #include <map>
 
-#include "engine/graph_labels.h"
-#include "engine/graph_style.h"
+#include "engine/graph/index.h"
+#include "engine/graph/labels.h"
+#include "engine/graph/style.h"
+#include "engine/graph/svg_parts.h"
 
 namespace stopgrad {
 
@@ -13,32 +15,11 @@ using Kind = PictureNode::Kind;
 using Backward = PictureEdge::Backward;
 using Box = GraphLayout::Box;
 
-constexpr double kName = 13.5, kText = 11;  // font sizes, as in the style sheet
 constexpr double kLine = 15, kLabelLine = 14;
-constexpr double kPair = 4.5;             // half the distance between a value's line and its gradient's
-constexpr double kTermWidth = 76;         // room for a line into a loss with terms
-constexpr double kHead = 64, kSide = 28;  // height of the title; margin of title and legend
+constexpr double kPair = 4.5;      // half the distance between a value's line and its gradient's
+constexpr double kTermWidth = 76;  // room for a line into a loss with terms
+constexpr double kHead = 64;       // height of the title
 
-size_t at(int i) { return static_cast<size_t>(i); }
-
-/// For text between tags; `printable` text stays well formed. Details of operations get a proper arrow.
-std::string escape(const std::string& text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (text.compare(i, 2, "->") == 0) {
-      out += "→";
-      ++i;
-    } else if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else out += c;
-  }
-  return out;
-}
-
-/// Tenths of a pixel, without "-0".
-std::string px(double x) { return fmt::format("{}", std::round(x * 10) / 10 + 0.0); }
 std::string norm_text(double x) { return fmt::format("|∇| {:.3g}", x); }
 
 std::string subscript(int n) {
@@ -46,19 +27,6 @@ std::string subscript(int n) {
   std::string out;
   for (char c : std::to_string(n)) out += digits[c - '0'];
   return out;
-}
-
-/// In a sans-serif font, a little generous: the reader's font is not known.
-double text_width(const std::string& text, double size) {
-  double em = 0;
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >> 6 == 2) continue;  // inside a character
-    const bool slim = std::string("ijl.,:;'|[]()!/ ft").find(c) != std::string::npos;
-    const bool wide = std::string("mwMW").find(c) != std::string::npos;
-    em += slim ? 0.3 : wide || byte >= 0x80 ? 0.86 : c >= 'A' && c <= 'Z' ? 0.68 : 0.56;
-  }
-  return em * size;
 }
 
 struct Line {
@@ -96,7 +64,6 @@ class Drawing {
   void draw_words(size_t e, GraphLabels& labels);
   void text(double x, double y, const std::string& css, const std::string& words,
             const char* anchor = "middle");
-  std::string legend(double& y, double width) const;
 
   const GraphPicture& picture_;
   GraphLayout layout_;
@@ -275,52 +242,6 @@ void Drawing::draw_words(size_t e, GraphLabels& labels) {
   }
 }
 
-/// Says what every sign means; `y` moves to its last row.
-std::string Drawing::legend(double& y, double width) const {
-  struct Entry {
-    double sign_width;
-    std::string sign, words;  // the sign's middle is at height 0
-  };
-  auto line = [](const std::string& css, const std::string& tip, int end) {
-    return fmt::format("<path class=\"{}\" d=\"M0,0H{}\" marker-end=\"url(#{})\"/>", css, end, tip);
-  };
-  auto dot = [](const char* css) {
-    return fmt::format("<circle cx=\"5\" cy=\"0\" r=\"4.2\" class=\"{}\"/>", css);
-  };
-  auto box = [](const char* css, int radius) {
-    return fmt::format("<rect class=\"box {}\" y=\"-7\" width=\"26\" height=\"14\" rx=\"{}\"/>", css, radius);
-  };
-  auto shows = [&](Kind kind) {
-    return std::any_of(picture_.nodes.begin(), picture_.nodes.end(),
-                       [&](const PictureNode& n) { return n.kind == kind; });
-  };
-  std::vector<Entry> entries = {{34, line("forward", "tip", 27), "value"}};
-  if (picture_.draws_backward) {
-    const char* words = picture_.measured ? "gradient and its norm |∇|" : "gradient";
-    entries.push_back({34, line("backward", "backtip", 27), words});
-    entries.push_back({34, line("blocked", "tee", 31), "stopped: no gradient"});
-    entries.push_back({10, dot("mark"), "a gradient arrives"});
-    entries.push_back({10, dot("nomark"), "none arrives"});
-  }
-  entries.push_back({28, "<polygon class=\"box wall\" points=\"6,-8 22,-8 28,-2 28,2 22,8 6,8 0,2 0,-2\"/>",
-                     "detach: stop-gradient"});
-  if (shows(Kind::parameter)) entries.push_back({26, box("parameter", 2), "parameters"});
-  if (shows(Kind::constant)) entries.push_back({26, box("constant", 7), "not on the tape"});
-  std::string out;
-  double x = kSide;
-  for (const Entry& e : entries) {
-    const double wide = e.sign_width + 8 + text_width(e.words, kText);
-    if (x + wide > width - kSide && x > kSide) {
-      x = kSide;
-      y += 24;
-    }
-    out += fmt::format("<g transform=\"translate({},{})\">{}<text x=\"{}\" y=\"4\">{}</text></g>\n", px(x),
-                       px(y), e.sign, px(e.sign_width + 8), escape(e.words));
-    x += wide + 24;
-  }
-  return out;
-}
-
 std::string Drawing::page() {
   for (const auto& panel : layout_.panels) draw_panel(panel);
   for (size_t e = 0; e < picture_.edges.size(); ++e) draw_edge(e);
@@ -332,7 +253,7 @@ std::string Drawing::page() {
   const double width = std::max({layout_.width, 1.08 * text_width(picture_.title, 19) + 2 * kSide,
                                  text_width(picture_.summary(), 12.5) + 2 * kSide, 480.0});
   double y = kHead + layout_.height + 8;
-  const std::string signs = legend(y, width);
+  const std::string signs = legend(picture_, y, width);
   const std::string w = px(width), h = px(y + 26);
   std::string page = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"gradient-path\" role=\"img\" width=\"{0}\" "

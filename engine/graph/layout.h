@@ -3,7 +3,7 @@
 // its own, what belongs to no view stands between the bands. Lengths are in pixels.
 #include <vector>
 
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 
 namespace stopgrad {
 

@@ -1,11 +1,12 @@
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "engine/graph_walk.h"
+#include "engine/graph/index.h"
+#include "engine/graph/walk.h"
 
 namespace stopgrad {
 
@@ -14,19 +15,11 @@ namespace {
 using Kind = PictureNode::Kind;
 using Backward = PictureEdge::Backward;
 
-size_t at(int i) { return static_cast<size_t>(i); }
-
-std::string short_count(int64_t n) {
-  if (n >= 1000000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);
-  if (n >= 10000) return fmt::format("{:.1f} k", static_cast<double>(n) / 1e3);
-  return fmt::format("{}", n);
-}
-
 class Painter {
  public:
   Painter(const Tape& tape, const GraphOptions& options)
       : options_(options), walk_(tape, options.term), node_of_(tape.entries().size(), -1) {
-    picture_.title = printable(options.title);
+    picture_.title = clean_utf8(options.title);
     picture_.draws_backward = options.backward;
     picture_.ran = walk_.ran;
     picture_.measured = walk_.measured && options.term == 0;
@@ -50,7 +43,7 @@ class Painter {
     PictureNode node;
     node.kind = kind;
     node.view = place.view;
-    node.scope = printable(place.inside);
+    node.scope = clean_utf8(place.inside);
     node.entries = std::move(entries);
     const int index = static_cast<int>(picture_.nodes.size());
     for (int e : node.entries) node_of_[at(e)] = index;
@@ -130,7 +123,7 @@ class Painter {
       node.detail = "not on the tape";
     } else if (node.kind == Kind::parameter) {
       const Parameter& first = *entry(node.entries[0]).parameter;
-      node.title = count > 1 ? node.scope : printable(first.name);
+      node.title = count > 1 ? node.scope : clean_utf8(first.name);
       node.detail = count > 1 ? parameters_in(node.entries) : first.shape.str();
     } else if (node.kind == Kind::module) {
       node.title = node.scope;
@@ -142,8 +135,8 @@ class Painter {
       if (!options_.parameters && !leaves.empty())
         node.detail += ", " + parameters_in({leaves.begin(), leaves.end()});
     } else {
-      node.title = node.kind == Kind::wall ? "detach ⊣" : printable(entry(node.entries[0]).name);
-      node.detail = printable(entry(node.entries[0]).detail);
+      node.title = node.kind == Kind::wall ? "detach ⊣" : clean_utf8(entry(node.entries[0]).name);
+      node.detail = clean_utf8(entry(node.entries[0]).detail);
       node.detail.erase(0, node.detail.find_first_not_of(' '));
     }
     node.norm = norm_of(node);
@@ -242,7 +235,7 @@ void Painter::spread_views() {
 
 }  // namespace
 
-std::string printable(const std::string& text) {
+std::string clean_utf8(const std::string& text) {
   static constexpr uint32_t kSmallest[] = {0, 0x20, 0x80, 0x800, 0x10000};  // by length: no longer form
   std::string out;
   for (size_t i = 0; i < text.size();) {

@@ -1,13 +1,11 @@
-#include "engine/graph_walk.h"
+#include "engine/graph/walk.h"
 
 #include <charconv>
 #include <numeric>
 
-namespace stopgrad {
+#include "engine/graph/index.h"
 
-namespace {
-size_t at(int i) { return static_cast<size_t>(i); }
-}  // namespace
+namespace stopgrad {
 
 bool is_leaf(const TapeEntry& e) { return e.inputs.empty(); }
 bool is_part(const TapeEntry& e) { return std::string("rows") == e.name || std::string("reshape") == e.name; }

@@ -1,4 +1,4 @@
-#include "engine/graph_labels.h"
+#include "engine/graph/labels.h"
 
 #include <cmath>
 

@@ -73,7 +73,7 @@ struct GraphPicture {
 GraphPicture make_picture(const Tape& tape, const GraphOptions& options = {});
 
 /// Valid UTF-8 without control characters; what is neither becomes "?".
-std::string printable(const std::string& text);
+std::string clean_utf8(const std::string& text);
 
 /// Every entry on a line, under its scope, with a mark for the gradient: UTF-8, for terminals.
 std::string to_text(const Tape& tape);

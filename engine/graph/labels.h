@@ -2,7 +2,7 @@
 // Finds places for the words beside the lines of a drawing, so that they cover little.
 #include <vector>
 
-#include "engine/graph_layout.h"
+#include "engine/graph/layout.h"
 
 namespace stopgrad {
 

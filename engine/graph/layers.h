@@ -3,7 +3,7 @@
 #include <map>
 #include <vector>
 
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 
 namespace stopgrad {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/graph_view.h"
+#include "engine/graph/view.h"
 
 namespace stopgrad {
 

@@ -1,14 +1,14 @@
-#include "engine/graph_layers.h"
+#include "engine/graph/layers.h"
 
 #include <algorithm>
 #include <tuple>
+
+#include "engine/graph/index.h"
 
 namespace stopgrad {
 
 namespace {
 using Kind = PictureNode::Kind;
-
-size_t at(int i) { return static_cast<size_t>(i); }
 
 /// Without those that `unwanted` holds for, if there is a choice.
 template <class Unwanted>

@@ -1,11 +1,12 @@
-#include "engine/graph_layout.h"
+#include "engine/graph/layout.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <tuple>
 
-#include "engine/graph_layers.h"
+#include "engine/graph/index.h"
+#include "engine/graph/layers.h"
 
 namespace stopgrad {
 
@@ -16,8 +17,6 @@ constexpr double kPortGap = 30, kTermGap = 70;                  // between lines
 constexpr double kLayerGap = 66, kLayerGapMost = 150;
 constexpr double kStraight = 13;  // of a line before it meets a box, for its tip
 constexpr double kPanelPad = 22, kPanelGap = 28, kPanelHead = 32, kMargin = 28;
-
-size_t at(int i) { return static_cast<size_t>(i); }
 
 struct Extent {
   double low = 1e9, high = -1e9;
