@@ -18,13 +18,14 @@ emulate() {  # preset, label, targets...
   OMP_WAIT_POLICY=passive ctest --preset "$1" -L "$2" -j 2
 }
 
-# The benchmarks' CUDA side: some calls in small shapes, and a ladder with the switch that a step is timed with.
+# The benchmarks' CUDA side: some calls in small shapes, a step with its breakdown, and a ladder with a switch of the step's.
 benchmarks() {
-  local bench=build/emulate/bench quick=(--max_time=0.001 --benchmark_min_time=0.001) targets=(bench_ladder)
+  local bench=build/emulate/bench quick=(--max_time=0.001 --benchmark_min_time=0.001) targets=(bench_ladder bench_step)
   ! grep -qx 'BENCHMARK_LIBRARY:FILEPATH=/.*' build/emulate/CMakeCache.txt || targets+=(bench_kernels)
   cmake --build --preset emulate --target "${targets[@]}"
-  [ ${#targets[@]} -lt 2 ] ||
+  [ ${#targets[@]} -lt 3 ] ||
     $bench/bench_kernels --device cuda "${quick[@]}" --small --benchmark_filter='batch_norm|conv2d_fwd|gemm_fwd|cosine|sgd'
+  $bench/bench_step --net tiny --device cuda --precision bf16 --steps 1 --block 1 --warmup 2 --breakdown --breakdown-steps 1
   STOPGRAD_ON_CHIP=off $bench/ladder/bench_ladder batch_norm_forward --rows 64 --json
 }
 
