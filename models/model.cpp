@@ -52,7 +52,7 @@ Metadata run_metadata(const std::string& path) {
   if (version != kCheckpointVersion)
     fail(Exit::checkpoint,
          "{} is of version {}, this program reads version {}; use the program that wrote it", path,
-         printable(version), kCheckpointVersion);
+         quoted_ascii(version), kCheckpointVersion);
   return out;
 }
 
