@@ -3,6 +3,8 @@
 #define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 
 #include "kernels/check.h"
@@ -48,10 +50,22 @@ const ConvShape kLayers[] = {
 };
 constexpr const char* kDirections[] = {"forward", "backward input", "backward weight"};
 
+ConvGraph graph_of(ConvDirection direction, const ConvShape& shape, DType dtype, bool accumulate) {
+  return ConvGraph(dnn(), {nullptr, &h100()}, direction, shape, dtype, accumulate, "a convolution");
+}
+
 std::vector<ConvEngine> offered(ConvDirection direction, const ConvShape& shape, DType dtype,
                                 bool tensor_cores, bool accumulate) {
-  return ConvGraph(dnn(), {nullptr, &h100()}, direction, shape, dtype, accumulate, "a convolution")
-      .offered(tensor_cores);
+  return graph_of(direction, shape, dtype, accumulate).offered(tensor_cores);
+}
+
+/// Adds the time that f takes to `seconds`.
+template <class F>
+auto timed(double& seconds, F f) {
+  const auto start = std::chrono::steady_clock::now();
+  auto out = f();
+  seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
 }
 
 /// NHWC, number `id`.
@@ -143,6 +157,7 @@ size_t weight_gradient(cudnnDataType_t type, cudnnDataType_t written) {
 }  // namespace
 
 TEST_CASE("cuDNN has deterministic engines for every convolution of a training step", "[deviceless]") {
+  double all = 0, ranked = 0, found = 0;  // seconds
   for (const ConvShape& s : kLayers)
     for (const auto direction :
          {ConvDirection::forward, ConvDirection::backward_input, ConvDirection::backward_weight}) {
@@ -159,6 +174,13 @@ TEST_CASE("cuDNN has deterministic engines for every convolution of a training s
       for (const ConvEngine& each : offered(direction, s, DType::bf16, true, false))
         again.push_back(each.text);
       CHECK(texts == again);
+      const ConvGraph graph = graph_of(direction, s, DType::bf16, false);
+      timed(all, [&] { return graph.offered(true).size(); });
+      const auto first = timed(ranked, [&] { return graph.offered(true, 1); });
+      CHECK((first.size() == 1 && first[0].text == texts[0]));
+      const auto kept = timed(found, [&] { return graph.find(texts.back(), true); });
+      CHECK((kept && kept->text == texts.back()));
+      CHECK_FALSE(graph.find("no engine", true));
       std::sort(texts.begin(), texts.end());
       CHECK(std::adjacent_find(texts.begin(), texts.end()) == texts.end());
       // Floats in either arithmetic, and results that are added to.
@@ -166,6 +188,8 @@ TEST_CASE("cuDNN has deterministic engines for every convolution of a training s
       CHECK_FALSE(offered(direction, s, DType::f32, true, true).empty());
       CHECK_FALSE(offered(direction, s, DType::bf16, true, true).empty());
     }
+  fmt::print("plans of all engines took {:.2f} s, of the first {:.2f} s, of one that is kept {:.2f} s\n", all,
+             ranked, found);
 }
 
 TEST_CASE("odd channels have engines too", "[deviceless]") {
