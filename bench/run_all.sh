@@ -27,6 +27,7 @@ case $stage in
   *) echo "run_all: --stage is one of step, b2-512, b2-small, r50, kernels" >&2; exit 2 ;;
 esac
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 9
+. "$root/tools/gpu_libraries.sh"
 [ -z "$again" ] || rm -f "$out/$stage.$device".*.json
 find_program() {
   local place

@@ -21,7 +21,7 @@ rm -rf "$folder"
 for component in Unspecified gpu; do
   cmake --install "$build" --prefix "$folder" --component $component --strip >/dev/null
 done
-git ls-files bench tests/golden tests/cuda tools/test_gpu.sh | grep -E '\.(py|sh|json|safetensors)$' |
+git ls-files bench tests/golden tests/cuda tools/test_gpu.sh tools/gpu_libraries.sh | grep -E '\.(py|sh|json|safetensors)$' |
   xargs cp --parents -t "$folder"
 # Scripts look for programs where a build leaves them.
 for place in tests/cuda/{cuda_tests,cuda_training_tests,cuda_ladder_tests} tools/simsiam; do
