@@ -29,6 +29,23 @@ benchmarks() {
   STOPGRAD_ON_CHIP=off $bench/ladder/bench_ladder batch_norm_forward --rows 64 --json
 }
 
+other_seeds() {  # other orders of blocks, warps and lanes, once with kernels that must wait; side by side, one thread each
+  local seed log code=0
+  log=$(mktemp -d)
+  for seed in 2 3; do
+    EMULATOR_SEED=$seed STOPGRAD_OVERLAP=$([ $seed = 3 ] && echo on || echo off) build/emulate/tests/cuda/cuda_tests >"$log/$seed" 2>&1 &
+  done
+  for seed in 2 3; do
+    wait -n || code=1
+  done
+  for seed in 2 3; do
+    echo "== cuda: seed $seed"
+    cat "$log/$seed"
+  done
+  rm -r "$log"
+  return $code
+}
+
 for stage in "$@"; do
   echo "== cuda: $stage"
   start=$SECONDS
@@ -36,11 +53,7 @@ for stage in "$@"; do
     plain)
       emulate emulate emulated cuda_tests cuda_ladder_tests cuda_training_tests planted_bugs simsiam
       benchmarks
-      for seed in 2 3; do  # other orders of blocks, warps and lanes; once with kernels that must wait
-        overlap=$([ $seed = 3 ] && echo on || echo off)
-        echo "== cuda: seed $seed, overlap $overlap"
-        EMULATOR_SEED=$seed STOPGRAD_OVERLAP=$overlap build/emulate/tests/cuda/cuda_tests
-      done
+      other_seeds
       ;;
     address) emulate emulate-asan 'emulated$' cuda_tests planted_bugs ;;
     thread) emulate emulate-tsan 'emulated$' cuda_tests planted_bugs ;;
