@@ -64,12 +64,13 @@ Dataset load_images(const FolderList& list, const FolderOptions& options) {
   set.count = static_cast<int64_t>(list.files.size());
   set.height = set.width = options.size;
   set.channels = 3;
-  set.classes = list.classes;
+  const bool labelled = list.classes.size() > 1;  // one class has nothing to tell apart: 100 % would mislead
+  if (labelled) set.classes = list.classes;
   check_memory(list, set.count * set.image_bytes());
   set.images.resize(static_cast<size_t>(set.count * set.image_bytes()));
   for (const auto& file : list.files) {
     set.files.push_back(file.path);
-    if (!list.classes.empty()) set.labels.push_back(file.label);
+    if (labelled) set.labels.push_back(file.label);
   }
 
   DecodeLimits limits = options.limits;

@@ -1,5 +1,5 @@
 #pragma once
-// A folder of images: one class per subfolder, or flat and without labels.
+// A folder of images: one class per subfolder; flat, or with a single subfolder, without labels.
 #include <functional>
 #include <string>
 #include <vector>

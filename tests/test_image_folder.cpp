@@ -61,6 +61,15 @@ TEST_CASE("a flat folder has no labels, an empty one is an error", "[data]") {
   CHECK(set.classes.empty());
 }
 
+TEST_CASE("a single class is no label", "[data]") {
+  const Folder folder;
+  folder.image("photos/train/a.png", 1);
+  folder.image("photos/val/b.png", 2);
+  const Dataset set = load_images(list_images(folder.root.string()), quiet(4));
+  CHECK(set.count == 2);
+  CHECK((set.labels.empty() && set.classes.empty()));
+}
+
 TEST_CASE("bad images are named and dropped, too many of them are an error", "[data]") {
   const Folder folder;
   for (const int i : {0, 1, 2}) folder.image("c/" + std::to_string(i) + ".png", static_cast<uint8_t>(i));
