@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The CUDA schedules without a GPU: every kernel on the emulated device, plain and under sanitizers, with the planted
 # bugs; then everything through nvcc, with the table of registers and shared memory per kernel, and what cuDNN offers.
-#   tools/test_cuda.sh [plain|address|thread|nvcc]...        (all four unless told)
+#   tools/test_cuda.sh [plain|address|thread|nvcc|bench]...        (all of them unless told)
+# bench, the benchmarks on the emulated device, is for those who change them: CI has no time to compile it.
 # Needs CUDA's headers, and nvcc for the last one; without them says so and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +11,7 @@ if [ -z "$nvcc" ]; then
   echo "no CUDA toolkit here: the CUDA schedules are neither emulated nor compiled"
   exit 0
 fi
-[ $# -gt 0 ] || set -- plain address thread nvcc
+[ $# -gt 0 ] || set -- plain address thread nvcc bench
 
 emulate() {  # preset, label, targets...
   cmake --preset "$1" >/dev/null
@@ -21,6 +22,7 @@ emulate() {  # preset, label, targets...
 # The benchmarks' CUDA side: some calls in small shapes, a step with its breakdown, and a ladder with a switch of the step's.
 benchmarks() {
   local bench=build/emulate/bench quick=(--max_time=0.001 --benchmark_min_time=0.001) targets=(bench_ladder bench_step)
+  cmake --preset emulate >/dev/null
   ! grep -qx 'BENCHMARK_LIBRARY:FILEPATH=/.*' build/emulate/CMakeCache.txt || targets+=(bench_kernels)
   cmake --build --preset emulate --target "${targets[@]}"
   [ ${#targets[@]} -lt 3 ] ||
@@ -52,7 +54,6 @@ for stage in "$@"; do
   case $stage in
     plain)
       emulate emulate emulated cuda_tests cuda_ladder_tests cuda_training_tests planted_bugs simsiam
-      benchmarks
       other_seeds
       ;;
     address) emulate emulate-asan 'emulated$' cuda_tests planted_bugs ;;
@@ -64,6 +65,7 @@ for stage in "$@"; do
       ctest --preset cuda -L deviceless  # the real cuDNN, asked without a device
       tools/kernel_resources.sh
       ;;
+    bench) benchmarks ;;
     *) echo "unknown stage $stage" >&2; exit 2 ;;
   esac
   echo "== cuda: $stage took $((SECONDS - start)) s"
