@@ -1,4 +1,4 @@
-// Networks, recipe and trainer.
+// Networks and trainer.
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
@@ -6,11 +6,8 @@
 #include <sstream>
 
 #include "engine/checkpoint.h"
-#include "kernels/cpu_features.h"
 #include "models/diagnostics.h"
 #include "models/features.h"
-#include "models/knn.h"
-#include "models/linear_probe.h"
 #include "models/trainer.h"
 #include "tests/compare.h"
 #include "tests/small_run.h"
@@ -238,153 +235,6 @@ TEST_CASE("meters tell health, collapse and collapse onto few directions apart",
   CHECK(spread_of(collapsed) < 0.01);
   CHECK(spread_of(one_bit) > 0.95);      // the spread is fooled
   CHECK(effective_rank(one_bit) < 1.1);  // the rank is not
-}
-
-TEST_CASE("kNN votes as the golden vector says", "[knn]") {
-  cpu::Context context(1);
-  const Pool pool(Device{.cpu = &context});
-  std::vector<float> bank;
-  for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 4; ++j) bank.push_back(std::cos(2 - .6f * i + .8f * j));
-  for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 4; ++j) bank.push_back(std::cos(.5f + 1.1f * i - .9f * j));
-  const Tensor b = Tensor::of(pool, {6, 4}, bank), q = Tensor::of<float>(pool, {1, 4}, {.3f, -.2f, .9f, .1f});
-  const std::vector<int32_t> labels = {0, 1, 0, 1, 1, 0};
-  const Neighbours near = nearest_neighbours(b, q, 4);
-  const float want[] = {.593486f, .296269f, .187622f, -.395399f};
-  const int32_t want_labels[] = {1, 0, 1, 0};
-  for (size_t i = 0; i < 4; ++i) {
-    CHECK(near.similarity[i] == Approx(want[i]).margin(2e-6));
-    CHECK(labels[static_cast<size_t>(near.index[i])] == want_labels[i]);
-  }
-  CHECK(knn_predict(b, labels, q, 4, 0.1) == std::vector<int32_t>{1});
-  CHECK(nearest_neighbours(b, q, 100).k == 6);
-}
-
-TEST_CASE("features that are not finite have no neighbours, and the search says so", "[knn]") {
-  cpu::Context context(1);
-  const Pool pool(Device{.cpu = &context});
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  const Tensor good = Tensor::of<float>(pool, {2, 2}, {1, 2, 3, 4}),
-               bad = Tensor::of<float>(pool, {2, 2}, {nan, nan, 3, nan});
-  const auto refused = [](const Tensor& bank, const Tensor& query) {
-    try {
-      knn_predict(bank, {0, 1}, query, 2, 0.1);
-      FAIL("found neighbours of NaN");
-    } catch (const Error& e) {
-      CHECK(e.code() == Exit::diverged);
-      CHECK_THAT(e.what(), Catch::Contains("3 of 4 features are not finite"));
-    }
-  };
-  refused(good, bad);
-  refused(bad, good);
-}
-
-TEST_CASE("a bank is the set itself, or a copy of no more than it needs", "[knn]") {
-  Dataset room;
-  for (int64_t all : {int64_t{0}, small_set().count, small_set().count + 1})
-    CHECK(&first_images(small_set(), all, room) == &small_set());
-  CHECK(room.images.capacity() == 0);
-  const Dataset& few = first_images(small_set(), 5, room);
-  CHECK(few.count == 5);
-  CHECK(few.images.capacity() == 5 * 8 * 8 * 3);
-  CHECK(few.labels.size() == 5);
-  CHECK(std::equal(few.images.begin(), few.images.end(), small_set().images.begin()));
-}
-
-TEST_CASE("a linear probe separates what is separable and leaves noise at chance", "[probe]") {
-  cpu::Context context(1);
-  const Pool pool(Device{.cpu = &context});
-  std::vector<float> x = random<float>(400 * 8, 2);
-  std::vector<int32_t> labels(400), random_labels(400);
-  for (size_t i = 0; i < 400; ++i) {
-    labels[i] = static_cast<int32_t>(i % 4);
-    x[i * 8 + i % 4] += 4;
-    random_labels[i] =
-        static_cast<int32_t>(philox(1, Purpose::test, static_cast<uint32_t>(i), 9, 0, 0).v[0] % 4);
-  }
-  const Tensor t = Tensor::of(pool, {400, 8}, x);
-  const LinearProbeOptions options{.epochs = 20, .batch = 50};
-  CHECK(linear_probe(t.part(0, 300), {labels.begin(), labels.begin() + 300}, t.part(300, 400),
-                     {labels.begin() + 300, labels.end()}, 4, options)
-            .test_accuracy == 100);
-  CHECK(linear_probe(t.part(0, 300), {random_labels.begin(), random_labels.begin() + 300}, t.part(300, 400),
-                     {random_labels.begin() + 300, random_labels.end()}, 4, options)
-            .test_accuracy < 50);
-}
-
-TEST_CASE("an automatic precision is decided once and written down", "[recipe]") {
-  Recipe recipe = small_recipe();
-  recipe.precision = "auto";
-  const std::string expected = cpu::bf16_is_fast_here() ? "bf16" : "float32";
-  Model model(recipe, {8, 8, 3});
-  CHECK(model.recipe().precision == expected);
-  CHECK(model.activations() == (expected == "bf16" ? DType::bf16 : DType::f32));
-  Folder folder;
-  Trainer trainer(model, small_set(), nullptr, folder.path);
-  trainer.run({});
-  CHECK(read_recipe(folder.path / "recipe.toml").precision == expected);
-  CHECK(load_model(latest_checkpoint(folder.path), 1, "cpu")->activations() == DType::f32);
-  recipe.projector_output_scale = 0.01;
-  CHECK(Model(recipe, {8, 8, 3}).activations() == DType::f32);
-}
-
-TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {
-  Recipe r = small_recipe();
-  set_key(r, "augment.preset=cifar");
-  set_key(r, "augment.scale=[0.3, 0.9]");
-  set_key(r, "data.set=folder:a \"quoted\" name");
-  set_key(r, "train.base_rate=1e-3");
-  const std::string text = to_toml(r);
-  CHECK(to_toml(parse_recipe(text, "again")) == text);
-  CHECK_THAT(text, Catch::Contains("scale = [0.3, 0.9]") && Catch::Contains("base_rate = 0.001"));
-}
-
-TEST_CASE("recipe errors name file, line, key and the nearest known key", "[recipe]") {
-  auto refused = [](const std::string& text, const std::string& part) {
-    INFO(text);
-    try {
-      check_recipe(parse_recipe(text, "r.toml"));
-      FAIL("accepted");
-    } catch (const Error& e) {
-      CHECK(e.code() == Exit::config);
-      CHECK_THAT(e.what(), Catch::Contains(part));
-    }
-  };
-  refused("[train]\nbatsh = 64", "r.toml:2");
-  refused("[train]\nbatsh = 64", "train.batch");
-  refused("[trian]\nbatch = 64", "train.batch");
-  refused("batch = 64", "batch");
-  refused("[train]\nbatch = \"64\"", "whole number");
-  refused("[train]\nbatch = 1", "train.batch = 1");
-  refused("[train]\nprecision = \"bf17\"", "bf16");
-  refused("[train]\nbatch = ", "r.toml:2");
-  refused("[net]\nblocks = [1, 1]", "net.blocks");
-  refused("[augment]\nscale = [0.9, 0.2]", "augment.scale");
-  refused("[augment]\nscale = [0.9]", "2 numbers");
-  refused("[augment]\nratio = [1e-4, 1]", "augment.ratio");
-  refused("[augment]\nratio = [1, 2000]", "augment.ratio");
-  refused("[augment]\nblur_sigma = [1, 200]", "augment.blur_sigma");
-  refused("[train]\nsteps = 0", "train.steps");
-  refused("[projector]\noutput_scale = -1", "projector.output_scale = -1");
-  refused("[projector]\noutput_scale = 0.1\noutput_norm = false", "projector.output_norm");
-  refused("[projector]\noutput_scale = 0.1\n[train]\nprecision = \"bf16\"", "choose float32");
-  Recipe r;
-  CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
-  CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"), Catch::Contains("nonsense.key"));
-}
-
-TEST_CASE("a wrong recipe is told before a device is looked for", "[recipe]") {
-  Recipe recipe = small_recipe();
-  recipe.batch = 1;
-  recipe.device = "cuda:99";
-  try {
-    Model(recipe, {8, 8, 3});
-    FAIL("accepted");
-  } catch (const Error& e) {
-    CHECK(e.code() == Exit::config);
-    CHECK_THAT(e.what(), Catch::Contains("train.batch = 1"));
-  }
 }
 
 TEST_CASE("a batch too small for batch norm says what to do", "[models]") {
