@@ -65,7 +65,8 @@ if [ -n "${tests:-}" ]; then  # a comma in a filter is an "or"
   grep -oE '(overlap=on|cuda_tests) .*' "$CALLS" | cut -d ' ' -f 2- | tr ',' '\n' | sort -u >"$work/filters"
   [ "$(wc -l <"$work/filters")" -ge 10 ] || fail "found too few filters"
   while read -r filter; do
-    "$tests" --list-test-names-only "$filter" | grep -q . || fail "no test of cuda_tests is in '$filter'"
+    names=$("$tests" --list-test-names-only "$filter" || true)  # Catch2 ends with how many there are
+    [ -n "$names" ] || fail "no test of cuda_tests is in '$filter'"
   done <"$work/filters"
 fi
 echo passed
