@@ -43,7 +43,7 @@ tar -C "$there" -xzf "$archive" && mv "$there/$(basename "$folder")" "$there/mov
 clean() { (cd "$there" && env -i PATH=/usr/bin:/bin HOME="$there" "$@"); }
 for program in "$there"/moved/bin/*; do
   name=$(basename "$program")
-  outside=$(clean ldd "$program" | awk -v system="^($system)" -v home="$there" '$1 !~ system && index($3, home) != 1 {print $1}')
+  outside=$(clean ldd "$program" | awk -v known="^($system)" -v home="$there" '$1 !~ known && index($3, home) != 1 {print $1}')
   [ -z "$outside" ] || { echo "pack_gpu: $name takes from outside of the folder:" $outside >&2; exit 1; }
   clean "$program" --help >"$there/says" 2>&1 || { echo "pack_gpu: $name --help ended with $?:" >&2; cat "$there/says" >&2; exit 1; }
 done
