@@ -120,12 +120,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= channels) return;
-  const int64_t mine = int64_t{blockIdx.z} * channels + first;
+  const Walk walk(rows, channels, part_rows, first, true);
+  const int64_t mine = int64_t{walk.group} * channels + first;
   float rstds[P];
 #pragma unroll
   for (int k = 0; k < P; ++k) rstds[k] = variance ? 1 / sqrtf(rstd[mine + k] + eps) : rstd[mine + k];
   const Channels<P> own(mean + mine, rstds, gamma, beta, first);
-  const Walk walk(rows, channels, part_rows, first, true);
   // Four reads of a thread are under way, with a residual as without.
   if (residual) {
     const auto read = [&](int64_t at) { return Pair<P, T>{pack_at<P>(x + at), pack_at<P>(residual + at)}; };

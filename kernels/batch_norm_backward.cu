@@ -148,15 +148,15 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= call.channels) return;
-  const Channels<P> own = channels_of<P>(call, static_cast<int>(blockIdx.z), first);
+  const Walk walk(call.rows, call.channels, part_rows, first, true);
+  const Channels<P> own = channels_of<P>(call, walk.group, first);
   float grad_mean[P], slope[P];
 #pragma unroll
   for (int k = 0; k < P; ++k) {
-    const float2 both = means[int64_t{blockIdx.z} * call.channels + first + k];
+    const float2 both = means[int64_t{walk.group} * call.channels + first + k];
     grad_mean[k] = both.x;
     slope[k] = both.y;
   }
-  const Walk walk(call.rows, call.channels, part_rows, first, true);
   const auto read = [&](int64_t at) { return row_of<mask, P>(call, dy, at); };
   read_rows<kAtOnce>(walk.count, walk.at, walk.stride, read,
                      [&](int64_t at, const auto& row) { map_row(call, row, at, own, grad_mean, slope); });

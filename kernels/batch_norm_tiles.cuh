@@ -35,16 +35,20 @@ struct Tiles {
 };
 
 /// The rows of one thread, in a kernel launched with Tiles: `count` of them from offset `at` of the first of
-/// its P channels on, from the first row or, `backwards`, from the last.
+/// its P channels on, from the first row or, `backwards`, from the last; then the last part of the last group
+/// is the first to start, as blocks start in the order of their numbers.
 struct Walk {
+  int group;
   int count;  // none or less where the part has fewer rows than the block
   int64_t at, stride;
 
   __device__ __forceinline__ Walk(int rows, int channels, int part_rows, int first_channel, bool backwards) {
-    const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
+    const int part = static_cast<int>(backwards ? gridDim.y - 1 - blockIdx.y : blockIdx.y);
+    group = static_cast<int>(backwards ? gridDim.z - 1 - blockIdx.z : blockIdx.z);
+    const int begin = part * part_rows, end = min(rows, begin + part_rows);
     const int step = static_cast<int>(blockDim.y), row = begin + static_cast<int>(threadIdx.y);
     count = (end - row + step - 1) / step;
-    at = (int64_t{blockIdx.z} * rows + row) * channels + first_channel;
+    at = (int64_t{group} * rows + row) * channels + first_channel;
     stride = int64_t{step} * channels;
     if (backwards) {
       at += (count - 1) * stride;
