@@ -65,21 +65,6 @@ __device__ __forceinline__ void for_each_row(int rows, int channels, int part_ro
   for (; walk.count > 0; --walk.count, walk.at += walk.stride) f(walk.at);
 }
 
-/// `count` rows, `stride` apart: read(i) of `at_once` of them before use(i, what was read) of the first. The
-/// compiler leaves a read behind the write above it, which might be to the same place, and a thread would
-/// have one row under way.
-template <int at_once, class I, class Read, class Use>
-__device__ __forceinline__ void read_rows(int count, I i, I stride, Read read, Use use) {
-  for (; count >= at_once; count -= at_once, i += at_once * stride) {
-    decltype(read(i)) row[at_once];
-#pragma unroll
-    for (int k = 0; k < at_once; ++k) row[k] = read(i + k * stride);
-#pragma unroll
-    for (int k = 0; k < at_once; ++k) use(i + k * stride, row[k]);
-  }
-  for (; count > 0; --count, i += stride) use(i, read(i));
-}
-
 /// What a thread knows of its channels.
 template <int P>
 struct Channels {
