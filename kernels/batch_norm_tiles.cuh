@@ -107,6 +107,29 @@ __device__ __forceinline__ void sum_rows(A (&value)[M][P]) {
   sum_rows<kThreads>(value, static_cast<int>(threadIdx.y), static_cast<int>(blockDim.y));
 }
 
+/// Groups of a channel that a block finishes at once: a warp for each.
+inline constexpr int kGroupsAtOnce = 4;
+
+/// A block of (32, groups at once) threads: of(g), by a warp, for every group; then, in the order of groups,
+/// add() of what its lane 0 returned, by every thread.
+template <class Found, class Of, class Add>
+__device__ __forceinline__ void for_each_group(int groups, Of of, Add add) {
+  SHARED(Found, found, [kGroupsAtOnce]);
+  const int at_once = static_cast<int>(blockDim.y), warp = static_cast<int>(threadIdx.y);
+  for (int first = 0; first < groups; first += at_once) {
+    if (first + warp < groups) {
+      const Found own = of(first + warp);
+      if (threadIdx.x == 0) found[warp] = own;
+    }
+    __syncthreads();
+    for (int k = 0; k < min(at_once, groups - first); ++k) add(found[k]);
+    __syncthreads();  // the next turn writes `found` again
+  }
+}
+inline dim3 block_of_groups(int groups) {
+  return {32, static_cast<unsigned>(groups < kGroupsAtOnce ? groups : kGroupsAtOnce), 1};
+}
+
 /// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.
 __device__ __forceinline__ float affine(float centered, float scale, float beta) {
   return centered * scale + beta;
