@@ -83,22 +83,28 @@ struct Channels {
 };
 
 /// Adds up M numbers for each of P channels over `rows` rows of threads, in a fixed tree; a block of
-/// `threads` may hold several such sums, and `row` is the thread's in its own. Valid in row 0.
+/// `threads` may hold several such sums, and `row` is the thread's in its own. Valid in row 0. The last
+/// steps, between lanes of a warp, take no barrier.
 template <int threads, int M, int P, class A>
 __device__ __forceinline__ void sum_rows(A (&value)[M][P], int row, int rows) {
   SHARED(A, sums, [M * P][threads]);
   const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
 #pragma unroll
   for (int k = 0; k < M * P; ++k) sums[k][thread] = value[k / P][k % P];
-  for (int half = rows / 2; half > 0; half /= 2) {
+  const int width = static_cast<int>(blockDim.x);
+  int half = rows / 2;
+  for (; half * width >= 32; half /= 2) {
     __syncthreads();
     if (row < half)
 #pragma unroll
-      for (int k = 0; k < M * P; ++k)
-        sums[k][thread] += sums[k][thread + half * static_cast<int>(blockDim.x)];
+      for (int k = 0; k < M * P; ++k) sums[k][thread] += sums[k][thread + half * width];
   }
 #pragma unroll
   for (int k = 0; k < M * P; ++k) value[k / P][k % P] = sums[k][thread];
+  for (; half > 0; half /= 2)
+#pragma unroll
+    for (int k = 0; k < M * P; ++k)
+      value[k / P][k % P] += __shfl_down_sync(kAllLanes, value[k / P][k % P], half * width);
 }
 
 /// The same over all rows of a block of kThreads.
