@@ -156,7 +156,8 @@ class GemmPlan {
     if (bytes.bias) bias(memory.add(bytes.bias));
     void* const workspace = memory.add(kWorkspace);
     cublasStatus_t last = CUBLAS_STATUS_SUCCESS;
-    const int best = fastest(libraries_.context, static_cast<int>(candidates.size()), [&](int i) {
+    const size_t operands = bytes.a + bytes.b + bytes.c + bytes.bias;
+    const int best = fastest(libraries_.context, static_cast<int>(candidates.size()), operands, [&](int i) {
       const cublasStatus_t status = launch(candidates[size_t(i)], at_a, at_b, at_c, false, workspace);
       if (status == CUBLAS_STATUS_SUCCESS) return true;
       last = status;
