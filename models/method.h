@@ -26,9 +26,9 @@ class Method {
   virtual MethodOutput loss(Tape& tape, const Tensor& views) = 0;
   /// x [N, H, W, C] -> backbone features [N, feature_size()], in evaluation mode.
   virtual Tensor features(const Tensor& x) = 0;
-  /// What follows the optimizer's step. SimSiam has nothing to do here; BYOL's and MoCo's moving averages and
-  /// MoCo's queue will. Launched by the host after each step, also
-  /// after one that was replayed from a graph: its arguments may change, those of loss() may not.
+  /// Called by the host after each update by the optimizer. SimSiam has nothing to do here; a method with a
+  /// moving average or a queue (BYOL, MoCo) would update it. On CUDA loss() is recorded once and replayed, so
+  /// the arguments of its kernels stay; after_step() runs anew each time, so that its arguments may change.
   virtual void after_step(int64_t /*step*/) {}
   /// Everything that is saved and trained; names as in the released code ("encoder.conv1.weight").
   virtual void visit(Visitor& v) = 0;
