@@ -35,12 +35,13 @@ int SimSiam::views() const {
 }
 
 /// (predicting view, target view)
-std::vector<std::pair<int, int>> SimSiam::directions() const {
+std::vector<std::pair<size_t, size_t>> SimSiam::directions() const {
   if (config_.symmetry == SimSiamConfig::Symmetry::asymmetric) return {{0, 1}};
   if (config_.symmetry == SimSiamConfig::Symmetry::asymmetric_2x) return {{0, 1}, {2, 3}};
-  std::vector<std::pair<int, int>> out;
-  for (int i = 0; i < config_.views; ++i)
-    for (int j = 0; j < config_.views; ++j)
+  std::vector<std::pair<size_t, size_t>> out;
+  const auto views = static_cast<size_t>(config_.views);
+  for (size_t i = 0; i < views; ++i)
+    for (size_t j = 0; j < views; ++j)
       if (i != j) out.emplace_back(i, j);
   return out;
 }
@@ -61,7 +62,8 @@ SimSiam::View SimSiam::branch(Pass& pass, const Var& x) {
   return out;
 }
 
-/// The two forms differ in here and nowhere else.
+/// The two forms differ in here and nowhere else. With an asymmetric loss h also runs on views that are only
+/// targets, and no gradient comes of it: one path for all losses is worth that forward pass.
 std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
   const int64_t count = views.shape()[0], batch = views.shape()[1];
   std::vector<View> out;
@@ -87,21 +89,22 @@ std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
   return out;
 }
 
+/// z of view `v` as what other views predict: its value, behind the wall.
+Var SimSiam::target_of(const Var& z, size_t v) const {
+  Tape::Scope scope(*z.tape, fmt::format("view {}", v + 1));
+  return config_.stop_gradient ? detach(z) : z;  // the wall
+}
+
 MethodOutput SimSiam::loss(Tape& tape, const Tensor& views) {
   ENSURE(views.shape().rank() == 5 && views.shape()[0] == this->views(),
          "simsiam: views are {}, not [{},N,H,W,C]", views.shape(), this->views());
   const std::vector<View> view = per_view(tape, views);
-  std::vector<Var> target(view.size());
-  for (auto [i, j] : directions()) {
-    Var& t = target[static_cast<size_t>(j)];
-    if (t.value.defined()) continue;
-    Tape::Scope scope(tape, fmt::format("view {}", j + 1));
-    const Var& z = view[static_cast<size_t>(j)].z;
-    t = config_.stop_gradient ? detach(z) : z;  // the wall
-  }
+  std::vector<Var> target(view.size());  // made once each, however many views predict it
   std::vector<Direction> pairs;
-  for (auto [i, j] : directions())
-    pairs.push_back({view[static_cast<size_t>(i)].p, target[static_cast<size_t>(j)]});
+  for (auto [i, j] : directions()) {
+    if (!target[j].value.defined()) target[j] = target_of(view[j].z, j);
+    pairs.push_back({view[i].p, target[j]});
+  }
   MethodOutput out;
   out.loss = config_.similarity == SimSiamConfig::Similarity::cosine ? cosine_loss(pairs)
                                                                      : softmax_similarity(pairs);

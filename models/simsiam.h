@@ -1,5 +1,6 @@
 #pragma once
 // SimSiam (Chen and He 2020, arXiv 2011.10566, section 3) with the switches of its ablations (section 4).
+// docs/method.md explains the method beside this code.
 #include <memory>
 
 #include "models/encoder.h"
@@ -39,7 +40,8 @@ class SimSiam : public Method {
   };
   View branch(Pass& pass, const Var& x);
   std::vector<View> per_view(Tape& tape, const Tensor& views);
-  std::vector<std::pair<int, int>> directions() const;
+  std::vector<std::pair<size_t, size_t>> directions() const;
+  Var target_of(const Var& z, size_t v) const;
 
   SimSiamConfig config_;
   Encoder encoder_;
