@@ -35,6 +35,17 @@ TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {
   CHECK_THAT(text, Catch::Contains("scale = [0.3, 0.9]") && Catch::Contains("base_rate = 0.001"));
 }
 
+TEST_CASE("the default recipe is the demo's, but for what makes its collapse quick", "[recipe]") {
+  Recipe demo = read_recipe(STOPGRAD_SOURCE_DIR "/tools/recipes/fashion_mnist.toml");
+  CHECK(demo.projector_output_scale == 0.001);
+  CHECK(demo.warmup_epochs == 0.2);
+  demo.projector_output_scale = demo.warmup_epochs = 0;
+  CHECK(to_toml(Recipe{}) == to_toml(demo));
+  Recipe preset;
+  set_key(preset, "augment.preset=" + preset.augment);  // its values are those of the preset it names
+  CHECK(to_toml(Recipe{}) == to_toml(preset));
+}
+
 TEST_CASE("recipe errors name file, line, key and the nearest known key", "[recipe]") {
   auto refused = [](const std::string& text, const std::string& part) {
     INFO(text);
