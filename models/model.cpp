@@ -6,6 +6,7 @@
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
 #include "kernels/cpu_features.h"
+#include "models/byol.h"
 #include "models/diagnostics.h"
 
 namespace stopgrad {
@@ -29,7 +30,8 @@ Model::Model(const Recipe& recipe, ImageSize images)
         device().is_cpu() && cpu::bf16_is_fast_here() && !needs_float32(recipe_) ? "bf16" : "float32";
   SimSiamConfig config = simsiam_config(recipe, images.height, images.width, images.channels);
   if (recipe.form == "auto") config.form = compute_.prefers_batched() ? ViewForm::batched : ViewForm::branch;
-  method_ = std::make_unique<SimSiam>(config);
+  if (recipe.method == "byol") method_ = std::make_unique<Byol>(config, recipe.target_momentum);
+  else method_ = std::make_unique<SimSiam>(config);
   slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe_),
                                           [&](Visitor& v) { method_->visit(v); });
   slab_->initialize(static_cast<uint64_t>(recipe.seed));

@@ -33,6 +33,8 @@ struct Recipe {
   int64_t predictor_hidden = 64;
   bool predictor_hidden_norm = true, predictor_output_norm = false, predictor_fixed_rate = true;
   // [method]
+  std::string method = "simsiam";
+  double target_momentum = 0.996;
   bool stop_gradient = true;
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;

@@ -120,6 +120,10 @@ std::vector<RecipeKey> network_keys() {
 
 std::vector<RecipeKey> method_and_training_keys() {
   return {
+      key("method.name", "byol: the targets come from a moving average of the encoder", MEMBER(method),
+          {"simsiam", "byol"}),
+      key("method.target_momentum", "of that average at the first step; rises to 1 at the end of training",
+          MEMBER(target_momentum)),
       key("method.stop_gradient", "the wall; false removes it", MEMBER(stop_gradient)),
       key("method.similarity", "section 4.5", MEMBER(similarity), {"cosine", "cross_entropy"}),
       key("method.symmetry", "section 4.6", MEMBER(symmetry), {"symmetric", "asymmetric", "asymmetric_2x"}),

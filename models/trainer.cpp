@@ -72,8 +72,11 @@ bool Trainer::wants_rank() const {
 void Trainer::launch_step() {
   Launched step{{.step = step_, .total_steps = total_steps_, .epoch = epoch_of(step_)}, Clock::now()};
   std::tie(step.report.rate, step.report.predictor_rate) = rates();
-  const StepInputs inputs{step_, static_cast<uint32_t>(step.report.epoch), batch_of(step_), step.report.rate,
-                          step.report.predictor_rate};
+  const StepInputs inputs{.progress = static_cast<double>(step_) / static_cast<double>(total_steps_),
+                          .epoch = static_cast<uint32_t>(step.report.epoch),
+                          .index = batch_of(step_),
+                          .rate = step.report.rate,
+                          .predictor_rate = step.report.predictor_rate};
   try {
     work_.start(inputs, wants_rank());
   } catch (const Error& e) {

@@ -46,8 +46,9 @@ TEST_CASE("parameter counts are the paper's", "[models]") {
 }
 
 TEST_CASE("twenty steps equal seven, a resume, and thirteen more, bit for bit", "[trainer]") {
-  for (int64_t threads : {1, 2}) {
+  for (const auto& [method, threads] : {std::pair{"simsiam", 1}, {"simsiam", 2}, {"byol", 2}}) {
     Recipe recipe = small_recipe();
+    recipe.method = method;
     recipe.threads = threads;
     const Dataset& set = small_set();
     Folder whole, parts;
