@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "bench/kernels/json_at_end.h"
+#include "bench/kernels/kept_ceilings.h"
 #include "bench/kernels/session.h"
 #include "bench/versions.h"
 #include "kernels/check.h"
@@ -37,18 +38,19 @@ share of the matmul rate; the library beside it. Without a filter a small set of
   bench_kernels --shape rows=4096,channels=256           your own shape, for the calls that have these sizes
   bench_kernels --benchmark_out=now.json --benchmark_out_format=json --roofline roofline.svg
   bench_kernels --compare before.json                    and what moved since then beyond the noise
+  bench_kernels --ceilings best.json --benchmark_filter=sgd    a run in parts: shares are of the best of all so far
   bench_kernels --benchmark_list_tests=true --benchmark_filter=all
 
 Google Benchmark's other options (--benchmark_repetitions, --benchmark_enable_random_interleaving,
 --benchmark_context, --benchmark_format=json ...) work as they do everywhere.
-Exit codes: 0 everything agreed, 1 a kernel is wrong, 2 wrong options, 4 --compare unreadable, 8 no such device,
-9 --roofline not written.
+Exit codes: 0 everything agreed, 1 a kernel is wrong, 2 wrong options, 4 --compare or --ceilings unreadable,
+8 no such device, 9 --roofline or --ceilings not written.
 )";
 
 using Steady = std::chrono::steady_clock;
 
 struct Options {
-  std::string filter, device = "best", shape, compare, roofline;
+  std::string filter, device = "best", shape, compare, roofline, ceilings;
   bool list = false, small = false;
   int threads = 0;
   Patience patience;
@@ -117,15 +119,15 @@ int measure_all(const Options& options, const Device& device, const char* device
     for (const Entry* entry : entries) fmt::print("{}\n", entry->name(device_name));
     return 0;
   }
-  Ceilings ceilings{};  // the best so far
+  const std::optional<Ceilings> kept =
+      options.ceilings.empty() ? std::nullopt : read_ceilings(options.ceilings, machine);
+  Ceilings ceilings = kept.value_or(Ceilings{});  // the best so far
   Steady::time_point last;
   const auto measure_again = [&] {
-    const Ceilings now = measure_ceilings(device);
-    ceilings = {std::max(ceilings.copy, now.copy), std::max(ceilings.matmul_f32, now.matmul_f32),
-                std::max(ceilings.matmul_bf16, now.matmul_bf16)};
+    ceilings = best_of(ceilings, measure_ceilings(device));
     last = Steady::now();
   };
-  for (int i = 0; i < (kEmulated ? 1 : 4); ++i) measure_again();
+  for (int i = 0; i < (kEmulated || kept ? 1 : 4); ++i) measure_again();
   if (!options.json) say(machine + "\n" + table_header(ceilings));
 
   std::vector<Result> results;
@@ -155,6 +157,7 @@ int measure_all(const Options& options, const Device& device, const char* device
   benchmark::BenchmarkReporter& shown =
       options.json ? static_cast<benchmark::BenchmarkReporter&>(display) : silent;
   benchmark::RunSpecifiedBenchmarks(&shown, options.out ? &file : nullptr, "all");
+  if (!options.ceilings.empty()) write_ceilings(options.ceilings, machine, ceilings);
 
   if (!options.json)
     say("\n" + ceilings_line(ceilings) + " at best over the run\n" + moved_rows(rows, ceilings));
@@ -225,6 +228,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "of the CPU schedules; 0: all processors")
       ->check(CLI::Range(0, 1024));
   app.add_option("--shape", options.shape, "sizes by name, see above");
+  app.add_option("--ceilings", options.ceilings, "JSON of the best ceilings so far: read, and left better");
   app.add_option("--compare", options.compare, "JSON of an earlier run");
   app.add_option("--roofline", options.roofline, "where to draw the roofline, as SVG");
   try {

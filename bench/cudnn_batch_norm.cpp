@@ -87,7 +87,13 @@ struct CudnnBatchNorm<T>::Impl {
     if (parameter) f.cudnnDestroyTensorDescriptor(parameter);
     if (activation) f.cudnnDestroyActivationDescriptor(activation);
   }
-  void check(cudnnStatus_t status, const char* call) { libraries.check(status, call, what.c_str()); }
+  /// These functions refuse what they have no kernel for as "bad parameter" too, with the device well.
+  void check(cudnnStatus_t status, const char* call) {
+    const cuda::Cudnn& dnn = libraries.dnn();
+    if (dnn.is_refusal(status, call))
+      fail(Exit::device, "{}: cuDNN {} does not compute {} ({})", call, dnn.cudnnGetVersion(), what,
+           dnn.cudnnGetErrorString(status));
+  }
 
   cuda::Context& context;
   cuda::Libraries& libraries;

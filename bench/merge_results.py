@@ -23,7 +23,7 @@ TECHNIQUES = (
 )
 # Fields of a piece that become rows: name, unit, factor, digits.
 FIELDS = (
-    ("pairs_per_second", "pairs/s", 1, 1), ("torch_pairs_per_second", "pairs/s", 1, 1), ("seconds", "ms per step", 1e3, 2),
+    ("pairs_per_second", "pairs/s", 1, 1), ("mean_pairs_per_second", "pairs/s, all steps", 1, 1), ("torch_pairs_per_second", "pairs/s", 1, 1), ("seconds", "ms per step", 1e3, 2),
     ("torch_seconds", "ms per step", 1e3, 2), ("speed_up", "x", 1, 2), ("cold_start_seconds", "s to step 10", 1, 2),
     ("torch_cold_start_seconds", "s to step 10", 1, 2), ("cold_start_speed_up", "x", 1, 1), ("memory_mib", "MiB", 1, 0),
     ("torch_memory_mib", "MiB", 1, 0), ("memory_ratio", "ours / theirs", 1, 2), ("device_mib", "MiB", 1, 0),
@@ -96,9 +96,10 @@ def flat(measured):
     return out
 
 
-def rows_of_piece(stage, name, measured):
+def rows_of_piece(stage, name, measured, best=None):
+    """best: ceiling -> the highest of all pieces, of which shares are then."""
     if "benchmarks" in measured:  # Google Benchmark
-        return kernel_rows(measured["benchmarks"])
+        return kernel_rows(measured["benchmarks"], measured.get("context", {}), best or {})
     if "versions" in measured:
         return ladder_rows(measured)
     if "growth" in measured:
@@ -115,7 +116,28 @@ def rows_of_piece(stage, name, measured):
             for field, unit, factor, digits in FIELDS if field in values]
 
 
-def kernel_rows(benchmarks):
+def ceilings_of(context):
+    return {key: float(value) for key, value in context.items() if key.endswith("_per_second")}
+
+
+def best_ceilings(pieces):
+    """Device -> ceiling -> the highest that any process has measured there."""
+    best = {}
+    for piece in pieces.values():
+        context = piece["measured"].get("context", {})
+        of = best.setdefault(context.get("device"), {})
+        for key, value in ceilings_of(context).items():
+            of[key] = max(of.get(key, 0), value)
+    return best
+
+
+def share_by_best(benchmark, field, own, best):
+    bf16 = "/bf16/" in benchmark["name"] and own.get("matmul_bf16_per_second", 0) > 0
+    key = "copy_bytes_per_second" if field == "share_of_copy" else f"matmul_{'bf16' if bf16 else 'f32'}_per_second"
+    return benchmark[field] * (own[key] / best[key] if own.get(key) and best.get(key) else 1)
+
+
+def kernel_rows(benchmarks, context, best):
     """Time, share of its ceiling and ratio to the library of each kernel: medians with quartiles over its samples.
     Predictions of kernels have the kernel's name for a piece, whichever piece it is in."""
     rows = []
@@ -126,10 +148,13 @@ def kernel_rows(benchmarks):
         us = b["real_time"] * {"ns": 1e-3, "us": 1, "ms": 1e3, "s": 1e6}[b.get("time_unit", "ns")]
         rows.append((name, "us", 1, 2, {"median": us, "min": b.get("low_us", us), "max": b.get("high_us", us), "n": n},
                      f"kernels.{name}:us"))
+        if "warm_us" in b:
+            rows.append((f"{name} warm", "us", 1, 2, spread([b["warm_us"]]), f"kernels.{name}:warm_us"))
         for field, unit in (("share_of_copy", "of the copy rate"), ("share_of_matmul", "of the matmul rate"),
                             ("speedup", f"x of {b.get('label') or 'the library'}")):
             if field in b:
-                rows.append((f"{name} {field}", unit, 1, 3, spread([b[field]]), f"kernels.{name}:{field}"))
+                value = share_by_best(b, field, ceilings_of(context), best) if field != "speedup" else b[field]
+                rows.append((f"{name} {field}", unit, 1, 3, spread([value]), f"kernels.{name}:{field}"))
     return rows
 
 
@@ -205,13 +230,14 @@ def markdown(pieces, predicted):
     if ratios:
         out += ["## Techniques", "", "A step without each, divided by one with it; each ratio is of two runs of one round.", ""]
         out += table(ratios, predicted)
+    best = best_ceilings(pieces)
     for stage in STAGES:
         for (s, name), piece in sorted(pieces.items()):
             if s != stage:
                 continue
             m = piece["measured"]
             out += [f"## {stage}: {name}", "", f"`{piece['command']}`", "", f"{piece['date']}; {where_of(piece)}", ""]
-            out += table(rows_of_piece(stage, name, m), predicted, wrong_kernels(m))
+            out += table(rows_of_piece(stage, name, m, best.get(m.get("context", {}).get("device"))), predicted, wrong_kernels(m))
     return "\n".join(out)
 
 

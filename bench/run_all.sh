@@ -3,22 +3,26 @@
 # stage has measured stays, and a stage that is called again goes on where it ended. Every call ends with
 # results.json and results.md of all there is so far. Needs Python with PyTorch for the comparisons.
 #   bench/run_all.sh --stage step|b2-512|b2-small|r50|kernels [--device cuda|cpu] [--out DIR] [--python PYTHON]
-#                    [--again] [--quick]
+#                    [--again] [--quick] [--leave DIR] [--from PIECES.tgz]
 # Ranked: step, b2-512, b2-small, r50, kernels. --again forgets what the stage measured; --quick takes a tiny net, tiny
 # shapes and the fewest rounds (the test of this script). The CPU has the stages step, b2-small (nets a and b) and kernels.
+# For a machine that keeps little: --leave DIR puts there results.json, results.md and all pieces and traces as pieces.tgz;
+# --from takes up such an archive, also on a bare machine. What --out has already is not replaced.
 # Ends with 1 where a piece failed, ran out of time, or holds a wrong kernel.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-stage="" device=cuda out=results python=python3 again="" quick=""
+stage="" device=cuda out=results python=python3 again="" quick="" leave="" from=""
 while [ $# -gt 0 ]; do
   case $1 in
     --stage) stage=$2; shift ;;
     --device) device=$2; shift ;;
     --out) out=$2; shift ;;
     --python) python=$2; shift ;;
+    --leave) leave=$2; shift ;;
+    --from) from=$2; shift ;;
     --again) again=1 ;;
     --quick) quick=1 ;;
-    *) sed -n '2,10s/^# \?//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,12s/^# \?//p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
@@ -28,7 +32,14 @@ case $stage in
 esac
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 9
 . "$root/tools/gpu_libraries.sh"
+if [ -n "$from" ]; then
+  tar -xzf "$from" -C "$out" --skip-old-files || { echo "run_all: --from $from: not an archive that --leave has made" >&2; exit 4; }
+fi
+[ -z "$leave" ] || mkdir -p "$leave" || exit 9
 [ -z "$again" ] || rm -f "$out/$stage.$device".*.json
+# Shares of one run are of the best ceiling that any of its processes has measured.
+ceilings=$out/ceilings.$device.json
+[ -z "$again" ] || [ "$stage" != kernels ] || rm -f "$ceilings"
 find_program() {
   local place
   for place in "$root/bin" "$root"/build/{cuda,release}/bench{,/ladder}; do
@@ -75,7 +86,7 @@ compare() {
 }
 augment() { piece augment "$python" "$root/bench/peers/augment_peers.py" --device "$device" --bench "$BENCH_STEP" --out '{out}' "$@"; }
 kernels() {  # name, filter within the small set, options: bench_kernels takes the GPU unless told
-  piece "$1" "${@:4}" "$BENCH_KERNELS" --device "$device" $shapes --benchmark_filter="$2" $3 --benchmark_out='{out}' \
+  piece "$1" "${@:4}" "$BENCH_KERNELS" --device "$device" $shapes --ceilings "$ceilings" --benchmark_filter="$2" $3 --benchmark_out='{out}' \
     --benchmark_out_format=json
 }
 # turn ROUND-BATCH NAME VARIABLE=VALUE... -- OPTIONS: one technique on or off; merge_results.py divides those of a round.
@@ -193,4 +204,9 @@ case $device-$stage${quick:+-quick} in
     ;;
 esac
 "$python" "$root/bench/merge_results.py" "$out" "$stage" || failed=1
+if [ -n "$leave" ]; then  # compiled code is not worth its size
+  cp "$out"/results.{json,md} "$leave" &&
+    (cd "$out" && find . -maxdepth 1 -type f ! -name '*.part' ! -name 'results.*' -print0) |
+    tar -C "$out" --null -T - -czf "$leave/pieces.tgz" || { echo "run_all: --leave $leave: cannot be written" >&2; exit 9; }
+fi
 exit $failed

@@ -83,6 +83,8 @@ def test_trace(folder):
     ran = {i for i, n in nodes.items() if n["backward_seconds"] > 0}
     check(ran == backward.keys(), f"backward of {ran ^ backward.keys()} is in the JSON or in the trace, not in both")
     check(0 < out["cold_start_seconds"] < 60, "the JSON lacks the cold start")
+    mean = out["pairs"] * len(out["seconds"]) / sum(out["seconds"])
+    check(abs(out["mean_pairs_per_second"] / mean - 1) < 1e-9, f"{mean} pairs/s over all steps, {out['mean_pairs_per_second']} in the JSON")
 
 
 def test_augmentation():
@@ -133,9 +135,26 @@ def test_kernel_rows():
     benchmarks = [{"name": "batch_norm/cpu", "run_type": "iteration", "real_time": 3.0, "time_unit": "ms", "low_us": 2900.0,
                    "high_us": 3200.0, "samples": 9, "share_of_copy": 0.5, "speedup": 1.5, "label": "a library"},
                   {"name": "wrong", "run_type": "iteration", "error_occurred": True, "real_time": 1.0}]
+    benchmarks[0]["warm_us"] = 2000.0
     rows = rows_of_piece("kernels", "kernels", {"benchmarks": benchmarks})
+    check(rows.pop(1)[4:] == ({"median": 2000.0, "min": 2000.0, "max": 2000.0, "n": 1}, "kernels.batch_norm/cpu:warm_us"), rows)
     check([r[0] for r in rows] == ["batch_norm/cpu", "batch_norm/cpu share_of_copy", "batch_norm/cpu speedup"], rows)
     check(rows[0][4] == {"median": 3000.0, "min": 2900.0, "max": 3200.0, "n": 9} and rows[2][1] == "x of a library", rows)
+
+
+def test_shares_of_the_best():
+    """What one process measured of the machine holds for the shares of all, on the same device."""
+    from merge_results import best_ceilings, rows_of_piece
+    def piece(device, copy, bf16, **fields):
+        b = {"name": "BM_a/cuda/bf16/x", "run_type": "iteration", "real_time": 1.0, **fields}
+        return {"measured": {"benchmarks": [b], "context": {"device": device, "copy_bytes_per_second": copy, "matmul_f32_per_second": "5e13",
+                                                            "matmul_bf16_per_second": bf16}}}
+    pieces = {("kernels", "a"): piece("GPU", "2e12", "8e14", share_of_copy=0.8, share_of_matmul=0.5),
+              ("kernels", "b"): piece("GPU", "4e12", "4e14", share_of_copy=0.5), ("kernels", "c"): piece("other", "9e12", "9e15"),
+              ("step", "d"): {"measured": {"seconds": [1]}}}
+    best = best_ceilings(pieces)["GPU"]
+    shares = {r[5].split(":")[1]: r[4]["median"] for r in rows_of_piece("kernels", "a", pieces["kernels", "a"]["measured"], best)}
+    check(shares["share_of_copy"] == 0.4 and shares["share_of_matmul"] == 0.5, shares)
 
 
 def test_summaries():
@@ -181,7 +200,7 @@ def test_predictions():
         if where.startswith("techniques."):
             good = where.split(".")[2].rpartition("-")[0] in [t[1] for t in TECHNIQUES] and not field
         elif where.startswith("kernels."):
-            good = where.split("/")[1] == "cuda" and field in ("us", "share_of_copy", "share_of_matmul", "speedup")
+            good = where.split("/")[1] == "cuda" and field in ("us", "warm_us", "share_of_copy", "share_of_matmul", "speedup")
         else:
             good = where.split(".")[1] == "cuda" and (field in fields or field.startswith("ratio "))
         check(good, f"predicted.json has {key}, which is no row of results.md")
@@ -227,6 +246,23 @@ exit 1
     check("FAILED" in run(*command, "--again", code=1).stdout, "a program that fails otherwise has no piece")
 
 
+def test_few_files(folder, script, names):
+    """--leave makes three files of all, and --from goes on from them where there is nothing else."""
+    left, bare = folder.parent / "left", folder.parent / "bare"
+    (folder / "inductor").mkdir()
+    (folder / "inductor" / "compiled").write_text("large")
+    run(*PROGRAMS, script, "--stage", "step", "--device", "cpu", "--quick", "--out", folder, "--python", sys.executable, "--leave", left)
+    check(sorted(f.name for f in left.iterdir()) == ["pieces.tgz", "results.json", "results.md"], list(left.iterdir()))
+    on = run(*PROGRAMS, script, "--stage", "step", "--device", "cpu", "--quick", "--out", bare, "--python", sys.executable, "--from",
+             left / "pieces.tgz", "--leave", left).stdout
+    check("step growth: there" in on and on.count(": there") == len([n for n in names if n[0] == "step"]), on)
+    check((bare / "cpu-tiny.trace.json").exists() and not (bare / "inductor").exists(), list(bare.iterdir()))
+    again = {(p["stage"], p["name"]) for p in json.loads((left / "results.json").read_text())["pieces"]}
+    check(again == names, f"{again} of {names}")
+    (folder / "damaged.tgz").write_text("no archive")
+    run(*PROGRAMS, script, "--stage", "step", "--device", "cpu", "--quick", "--out", bare, "--from", folder / "damaged.tgz", code=4)
+
+
 def test_run_all(folder):
     script = HERE / "run_all.sh"
     common = ("--device", "cpu", "--quick", "--out", folder, "--python", sys.executable)
@@ -243,6 +279,7 @@ def test_run_all(folder):
     page = (folder / "results.md").read_text()
     check("| n | predicted |" in page and "| speed_up | x | " in page and "| idle_share |" in page, page)
     check("| the step as one graph, 16 pairs, cpu | x | " in page and "ours: commit" in page, page)
+    test_few_files(folder, script, names)
     refused = run(*PROGRAMS, script, "--stage", "r50", *common, code=2)
     check("has no sizes" in refused.stderr, refused.stderr)
     broken = run(*PROGRAMS, "BENCH_STEP=/bin/false", script, "--stage", "step", *common, "--again", code=1)
@@ -252,6 +289,7 @@ def test_run_all(folder):
 test_nets_and_arithmetic()
 test_augmentation()
 test_kernel_rows()
+test_shares_of_the_best()
 test_summaries()
 test_techniques()
 test_predictions()

@@ -1,6 +1,8 @@
 // The harness: what is wrong has no time, what is counted is right, noise is no change.
+#include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,7 @@
 #include <sstream>
 
 #include "bench/kernels/json_at_end.h"
+#include "bench/kernels/kept_ceilings.h"
 #include "bench/kernels/session.h"
 #include "kernels/check.h"
 
@@ -223,6 +226,33 @@ TEST_CASE("JSON has every share by the ceilings of the whole run, statistics non
   CHECK(written["benchmarks"][0]["share_of_copy"].get<double>() == Approx(0.5));
   CHECK(written["benchmarks"][1]["share_of_matmul"].get<double>() == Approx(0.25));
   CHECK_FALSE(written["benchmarks"][2].contains("share_of_copy"));
+}
+
+TEST_CASE("ceilings go from process to process of one machine, each at its best", "[bench]") {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("ceilings-{}", ::getpid());
+  std::filesystem::create_directory(folder);
+  const std::string path = folder / "best.json";
+  CHECK_FALSE(read_ceilings(path, "a GPU"));
+  write_ceilings(path, "a GPU", best_of({1e12, 5e13, 7e14}, {2e12, 4e13, 8e14}));
+  const std::optional<Ceilings> kept = read_ceilings(path, "a GPU");
+  REQUIRE(kept);
+  CHECK((kept->copy == 2e12 && kept->matmul_f32 == 5e13 && kept->matmul_bf16 == 8e14));
+  CHECK_FALSE(read_ceilings(path, "another GPU"));
+  std::ofstream(path) << "{\"machine\": \"a GPU\"";
+  CHECK_THROWS_WITH(read_ceilings(path, "a GPU"), Catch::Contains("remove it"));
+  CHECK_THROWS_WITH(write_ceilings(folder / "none" / "x", "a GPU", kCeilings),
+                    Catch::Contains("cannot be written"));
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("buffers that are timed warm take no more than half of the cache", "[bench]") {
+  const size_t cache = 50 << 20;
+  for (const size_t bytes : {1 << 10, 3 << 20, 8 << 20, 12 << 20, 24 << 20}) {
+    const size_t resident = resident_copies(2 * cache / bytes + 1);
+    CHECK(resident * bytes <= cache / 2);
+    CHECK((resident + 1) * bytes > cache / 2);
+  }
+  CHECK(resident_copies(2 * cache / (49 << 20) + 1) == 1);
 }
 
 TEST_CASE("what CUDA's small set has beyond a CPU's is there", "[bench]") {

@@ -58,6 +58,13 @@ grep -q WRONG "$folder/out" && { cat "$folder/out"; failures=$((failures + 1)); 
 expect "an own shape, against the run before" 0 "$program" $quick --shape rows=7,channels=5 --compare "$folder/a.json"
 holds "$folder/out" 'of [0-9]+ moved beyond the noise'
 holds "$folder/out" 'not compared: [0-9]+ of this run alone, [0-9]+ of the earlier one alone'
+device=$(sed -n 's/.*"device": "\(.*\)",/\1/p' "$folder/a.json")
+echo "{\"machine\": \"$device\", \"copy_bytes_per_second\": 1e15, \"matmul_f32_per_second\": 1, \"matmul_bf16_per_second\": 1}" >"$folder/best.json"
+expect "a part of a run that knows a better copy" 0 "$program" $quick --shape count=300 --benchmark_filter=sgd --ceilings "$folder/best.json" \
+  --benchmark_out="$folder/part.json" --benchmark_out_format=json
+holds "$folder/part.json" '"copy_bytes_per_second": "1e\+15"'
+holds "$folder/part.json" '"matmul_f32_per_second": "[1-9][0-9.]*e'
+holds "$folder/best.json" '"copy_bytes_per_second":1e\+?15'
 expect "a part of the small set" 0 "$program" --benchmark_list_tests=true --small --benchmark_filter='gemm|n1003'
 holds "$folder/out" '^BM_gemm_fwd/'
 if grep -q n1003 "$folder/out"; then echo "FAILED: --small lists what is not in the small set"; failures=$((failures + 1)); fi
@@ -69,6 +76,9 @@ expect "an unknown option" 2 "$program" --benchmark_nonsense
 expect "a filter that nothing matches" 2 "$program" --benchmark_filter=nothing_at_all
 expect "a shape that no call has" 2 "$program" --shape rows=4,m=3
 expect "an old run that is not there" 4 "$program" $quick --shape count=3 --benchmark_filter=/n3 --compare "$folder/none.json"
+echo nonsense >"$folder/best.json"
+expect "ceilings that cannot be read" 4 "$program" $quick --shape count=3 --benchmark_filter=sgd --ceilings "$folder/best.json"
+expect "ceilings that cannot be written" 9 "$program" $quick --shape count=3 --benchmark_filter=sgd --ceilings "$folder/none/best.json"
 expect "a picture that cannot be written" 9 "$program" $quick --shape count=3 --benchmark_filter=sgd --roofline "$folder/none/a.svg"
 [ "$failures" -eq 0 ] && echo "all passed"
 exit $((failures > 0))

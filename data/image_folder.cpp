@@ -11,6 +11,13 @@
 namespace stopgrad {
 namespace {
 
+/// Names of files may hold anything; a terminal obeys control characters.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return text;
+}
+
 void check_memory(const FolderList& list, int64_t bytes) {
   const int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
   if (bytes > memory)
@@ -88,7 +95,7 @@ Dataset load_images(const FolderList& list, const FolderOptions& options) {
       if (problems[i].empty()) continue;
       bad.push_back(problems[i]);
       if (options.warn) options.warn("bad image dropped: " + problems[i]);
-      else std::fprintf(stderr, "bad image dropped: %s\n", problems[i].c_str());
+      else std::fprintf(stderr, "bad image dropped: %s\n", printable(problems[i]).c_str());
     }
     if (static_cast<int64_t>(bad.size()) > options.max_bad) refuse(list, bad, options.max_bad);
   }

@@ -151,7 +151,9 @@ FolderList list_images(const std::string& root, const std::string& below) {
 FolderList list_split(const std::string& root, Split split) {
   const fs::path checked = checked_root(root);
   const auto has = [&](const char* name) { return fs::is_directory(checked / name); };
-  const std::string held_out = has("val") ? "val" : has("test") ? "test" : "";
+  std::string held_out;
+  for (const char* name : {"val", "valid", "validation", "test"})
+    if (held_out.empty() && has(name)) held_out = name;
   // A class may be called "train": only a folder to test on beside it, or nothing beside it, makes it a
   // split.
   const bool divided =

@@ -36,4 +36,10 @@ inline std::string nearest_word(std::string_view word, const std::vector<std::st
   return best;
 }
 
+/// "did you mean X? " for an error, or nothing.
+inline std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string near = nearest_word(word, candidates);
+  return near.empty() ? "" : "did you mean '" + near + "'? ";
+}
+
 }  // namespace stopgrad

@@ -107,11 +107,11 @@ Dataset open_kind(const std::string& kind, const std::string& rest, Split split,
   if (kind == "idx") return open_idx(rest, split);
   if (kind == "folder") return open_folder(rest, split, options);
   if (kind == "synthetic") return open_synthetic(rest, split, options);
+  if (fs::is_directory(kind)) return open_folder(rest.empty() ? kind : kind + ":" + rest, split, options);
   const std::vector<std::string> kinds = {"fashion_mnist", "cifar10", "cifar100",
                                           "idx",           "folder",  "synthetic"};
-  const std::string near = nearest_word(kind, kinds);
-  const std::string hint = near.empty() ? "" : fmt::format("did you mean '{}'? ", near);
-  fail(Exit::config, "data set '{}': unknown kind; {}known are {}", kind, hint, fmt::join(kinds, ", "));
+  fail(Exit::config, "data set '{}': unknown kind; {}known are {}", kind, did_you_mean(kind, kinds),
+       fmt::join(kinds, ", "));
 }
 
 }  // namespace
@@ -126,6 +126,10 @@ Dataset open_dataset(const std::string& spec, Split split, const OpenOptions& op
   } catch (const fs::filesystem_error& error) {  // a folder that may not be listed, a name too long
     fail(Exit::data, "{}: {}", kind, error.what());
   }
+}
+
+bool has_test_split(const std::string& spec) {
+  return !spec.starts_with("idx:") || spec.find(';') != std::string::npos;
 }
 
 }  // namespace stopgrad

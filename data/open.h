@@ -19,9 +19,13 @@ struct OpenOptions {
 /// spec is one of
 ///   fashion_mnist[:DIR]   cifar10:DIR   cifar100:DIR
 ///   idx:IMAGES[,LABELS][;TEST_IMAGES[,TEST_LABELS]]
-///   folder:DIR            DIR/train and DIR/val or DIR/test, else every tenth image is the test split
-///   synthetic[:COUNT]     COUNT (10000) images to train on, a fifth of it to test on
+///   folder:DIR            DIR/train and DIR/val (or valid, validation, test), else every tenth image is the
+///   test split DIR                   a folder that is there, as folder:DIR synthetic[:COUNT]     COUNT
+///   (10000) images to train on, a fifth of it to test on
 /// An unknown kind or a malformed spec throws Error(Exit::config); missing or damaged data Error(Exit::data).
 Dataset open_dataset(const std::string& spec, Split split, const OpenOptions& options = {});
+
+/// False for idx without its second part: open_dataset has no test split of it.
+bool has_test_split(const std::string& spec);
 
 }  // namespace stopgrad

@@ -13,7 +13,8 @@ struct Pass {
   bool update_running = true;
 };
 
-/// Start values of convolutions (paper, section 4: PyTorch's defaults; torchvision's ResNet overrides them).
+/// Start values of convolutions (the paper takes PyTorch's defaults, which torchvision's ResNet
+/// overrides).
 enum class ConvInit {
   fan_out,  // normal, std sqrt(2 / (k k out)): He et al. 2015, as torchvision
   fan_in,   // uniform, bound 1/sqrt(k k in): PyTorch's default for layers

@@ -5,13 +5,14 @@
 
 namespace stopgrad {
 
-/// PyTorch's order (see kernels/sgd.h). Decay applies to every trainable parameter, batch norm's included, as
-/// in the paper (section 4).
+/// SGD with momentum, in the order of operations of PyTorch's (kernels/sgd.h has the formula). Weight decay
+/// applies to every trainable parameter, batch norm's scales and shifts included, as in the paper.
 class Sgd {
  public:
   Sgd(ParameterSlab& slab, double momentum, double decay);
 
-  /// Of the updates from now on: `rate` for most parameters, `fixed_rate` for those marked fixed_rate.
+  /// The learning rates of all updates from now on: `fixed_rate` for parameters that are marked fixed_rate,
+  /// `rate` for all others.
   void set_rates(double rate, double fixed_rate);
   /// One update, by the rates in the device's memory.
   void update();
@@ -36,7 +37,7 @@ struct CosineSchedule {
   double at(int64_t step) const;
 };
 
-/// Linear scaling: base * batch / 256 (Goyal et al. 2017, as in the paper's section 4).
+/// Linear scaling: base * batch / 256 (Goyal et al. 2017; the paper's section 3, "Baseline settings").
 inline double scaled_rate(double base, int64_t batch) { return base * static_cast<double>(batch) / 256; }
 
 }  // namespace stopgrad

@@ -125,23 +125,29 @@ void Tape::fill_rest_with_zero(Gradient& g) {
   g.complete = true;
 }
 
-/// The one place where it is decided whether a gradient is written or added.
+/// Where the gradient of an entry lives: a parameter's in its range of the slab, which may hold an earlier
+/// tape's already, any other's in a tensor that is made for it now.
+Tape::Gradient& Tape::place_of(int index) {
+  Gradient& g = gradients_[index];
+  entries_[index].got_grad = true;
+  if (g.place.defined()) return g;
+  if (Parameter* p = entries_[index].parameter) {
+    g.place = p->grad;
+    g.complete = std::exchange(p->has_grad, true);
+  } else {
+    g.place = Tensor(*pool_, entries_[index].shape, entries_[index].dtype);
+  }
+  return g;
+}
+
+/// The one place where it is decided whether a gradient is written or added. The first write to an element
+/// sets it, later ones add; what nobody wrote is zero. A part (rows, reshape) has no gradient of its own: it
+/// writes into its range of the whole's.
 Tensor Tape::slot(int index, bool& accumulate) {
   TapeEntry& entry = entries_[index];
-  Gradient& mine = gradients_[index];
+  const Gradient& mine = gradients_[index];
   entry.got_grad = true;
-  const bool is_part = mine.alias_of >= 0;
-  const int base = is_part ? mine.alias_of : index;
-  Gradient& whole = gradients_[base];
-  entries_[base].got_grad = true;
-  if (!whole.place.defined()) {
-    if (Parameter* p = entries_[base].parameter) {
-      whole.place = p->grad;
-      whole.complete = std::exchange(p->has_grad, true);
-    } else {
-      whole.place = Tensor(*pool_, entries_[base].shape, entries_[base].dtype);
-    }
-  }
+  Gradient& whole = place_of(mine.alias_of >= 0 ? mine.alias_of : index);
   const int64_t begin = mine.alias_begin, end = begin + entry.shape.count();
   const bool everything = begin == 0 && end == whole.place.count();
   bool overlaps = false;

@@ -38,10 +38,11 @@ struct Slot {
 class Grads {
  public:
   Grads(Tape& tape, int node) : tape_(tape), node_(node) {}
-  /// False for constants and for everything that lies only behind a wall: then compute nothing.
+  /// Whether anybody needs the gradient of `input`. False for a constant, and where only a wall or constants
+  /// lie before it: then it need not be computed.
   bool wants(int input) const;
-  /// The place for the gradient of `input`; T is the input's type, or Acc of it for a parameter.
-  /// Ask once, write everything.
+  /// The place for the gradient of `input`; T is the input's type, or Acc of it for a parameter. A node may
+  /// ask only once for each input, and must then write every element.
   template <class T>
   Slot<T> slot(int input) {
     if (!wants(input)) return {};
@@ -117,7 +118,8 @@ class Tape {
   /// Another name for part of x's memory (rows, reshape): gradients go straight into x's.
   Var record_alias(const Var& x, const Tensor& part, const char* name);
 
-  /// Gradients of `loss`, one number, into parameters and variables. Nodes and their memory go on the way.
+  /// Computes the gradients of `loss`, which is one number, and leaves them in the parameters and variables.
+  /// Each node is destroyed, with the tensors that it saved, as soon as it has had its turn.
   void backward(const Var& loss);
   /// The gradient that reached a variable; undefined if none did.
   Tensor gradient(const Var& x) const;
@@ -159,6 +161,7 @@ class Tape {
   int add_entry(TapeEntry entry, const Tensor& value);
   /// Of an input of `operation`, which must lie on this tape or on none.
   int index_of(const Var& x, const char* operation) const;
+  Gradient& place_of(int index);
   Tensor slot(int index, bool& accumulate);
   void fill_rest_with_zero(Gradient& gradient);
   void run_node(int index);

@@ -1,3 +1,4 @@
+// The formula without speed: tests/reference/batch_norm.h.
 #include "kernels/batch_norm.h"
 
 #include <cmath>

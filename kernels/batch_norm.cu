@@ -49,11 +49,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   put_part(parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * channels + first, shift, sums);
 }
 
-/// A warp: mean and 1 / std of channel c of group g, from its parts' sums; valid in lane 0, which writes them
-/// and the running statistics if told. The sums are moved to the first part's shift and added in double.
+/// Of one channel of one group; squares: of the distances from the mean, added up.
+struct Statistics {
+  float mean, rstd, squares;
+};
+
+/// A warp: those of channel c of group g, from its parts' sums; valid in lane 0, which writes mean and 1 /
+/// std if told. The sums are moved to the first part's shift and added in double.
 template <class T>
-__device__ __forceinline__ float2 finish(const BatchNormForward<T>& call, int g, int c, const PartSums* sums,
-                                         int parts, int part_rows, bool write) {
+__device__ __forceinline__ Statistics finish(const BatchNormForward<T>& call, int g, int c,
+                                             const PartSums* sums, int parts, int part_rows, bool write) {
   const int lane = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y) % 32;
   sums += int64_t{g} * parts * call.channels + c;
   const double origin = sums->shift;
@@ -68,26 +73,50 @@ __device__ __forceinline__ float2 finish(const BatchNormForward<T>& call, int g,
   square = warp_sum(square);
   const double offset = sum / call.rows;
   const float mean = static_cast<float>(origin + offset);
-  const float m2 = static_cast<float>(fmax(square - sum * offset, 0.0));  // squared distances from the mean
-  const float rows = static_cast<float>(call.rows), unbiased = static_cast<float>(max(1, call.rows - 1));
-  const float rstd = 1 / sqrtf(m2 / rows + call.eps), m = call.momentum;
+  const float squares = static_cast<float>(fmax(square - sum * offset, 0.0));
+  const float rstd = 1 / sqrtf(squares / static_cast<float>(call.rows) + call.eps);
   if (write && lane == 0) {
     call.mean[g * call.channels + c] = mean;
     call.rstd[g * call.channels + c] = rstd;
-    if (call.running_mean) call.running_mean[c] = (1 - m) * call.running_mean[c] + m * mean;
-    if (call.running_var) call.running_var[c] = (1 - m) * call.running_var[c] + m * (m2 / unbiased);
   }
-  return make_float2(mean, rstd);
+  return {mean, rstd, squares};
 }
 
-/// One warp per channel; groups one after the other, as the running statistics want it.
+/// The running statistics of a channel, which follow its groups one after the other; read and stored by the
+/// one thread that `keeps` them.
+struct Running {
+  bool keeps;
+  float mean = 0, var = 0;
+
+  template <class T>
+  __device__ __forceinline__ Running(const BatchNormForward<T>& call, int c, bool keeps) : keeps(keeps) {
+    if (keeps && call.running_mean) mean = call.running_mean[c];
+    if (keeps && call.running_var) var = call.running_var[c];
+  }
+  template <class T>
+  __device__ __forceinline__ void follow(const BatchNormForward<T>& call, const Statistics& group) {
+    const float m = call.momentum, unbiased = static_cast<float>(max(1, call.rows - 1));
+    mean = (1 - m) * mean + m * group.mean;
+    var = (1 - m) * var + m * (group.squares / unbiased);
+  }
+  template <class T>
+  __device__ __forceinline__ void store(const BatchNormForward<T>& call, int c) const {
+    if (keeps && call.running_mean) call.running_mean[c] = mean;
+    if (keeps && call.running_var) call.running_var[c] = var;
+  }
+};
+
+/// A block per channel.
 template <class T>
-__global__ void __launch_bounds__(128, 4)
+__global__ void __launch_bounds__(32 * kGroupsAtOnce, 4)
     batch_norm_finalize(const PartSums* sums, int parts, int part_rows, BatchNormForward<T> call) {
   await_previous_kernel();
-  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
-  if (c >= call.channels) return;  // whole warps
-  for (int g = 0; g < call.groups; ++g) finish(call, g, c, sums, parts, part_rows, true);
+  const int c = static_cast<int>(blockIdx.x);
+  Running running(call, c, threadIdx.x == 0 && threadIdx.y == 0);
+  for_each_group<Statistics>(
+      call.groups, [&](int g) { return finish(call, g, c, sums, parts, part_rows, true); },
+      [&](const Statistics& group) { running.follow(call, group); });
+  running.store(call, c);
 }
 
 template <int P, class T>
@@ -120,12 +149,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= channels) return;
-  const int64_t mine = int64_t{blockIdx.z} * channels + first;
+  const Walk walk(rows, channels, part_rows, first, true);
+  const int64_t mine = int64_t{walk.group} * channels + first;
   float rstds[P];
 #pragma unroll
   for (int k = 0; k < P; ++k) rstds[k] = variance ? 1 / sqrtf(rstd[mine + k] + eps) : rstd[mine + k];
   const Channels<P> own(mean + mine, rstds, gamma, beta, first);
-  const Walk walk(rows, channels, part_rows, first, true);
   // Four reads of a thread are under way, with a residual as without.
   if (residual) {
     const auto read = [&](int64_t at) { return Pair<P, T>{pack_at<P>(x + at), pack_at<P>(residual + at)}; };
@@ -172,12 +201,16 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
       }
     plan.wait_for_blocks();
     plan.for_each_channel<P>(call.channels, [&](int c, int place, bool writes) {
+      const bool first_block = blockIdx.y == 0;
+      Running running(call, c, writes && first_block);
       for (int h = 0; h < resident; ++h) {
-        const float2 both = finish(call, g + h, c, parts, plan.parts, plan.part_rows, blockIdx.y == 0);
+        const Statistics own = finish(call, g + h, c, parts, plan.parts, plan.part_rows, first_block);
+        running.follow(call, own);
         if (!writes) continue;
-        plan.numbers(chip, h, 0)[place] = both.x;
-        plan.numbers(chip, h, 1)[place] = both.y;
+        plan.numbers(chip, h, 0)[place] = own.mean;
+        plan.numbers(chip, h, 1)[place] = own.rstd;
       }
+      running.store(call, c);
     });
     __syncthreads();
     if (first >= call.channels) continue;
@@ -220,8 +253,8 @@ void forward(const BatchNormForward<T>& call, Context& context) {
   auto* sums = context.scratch_of<PartSums>(size_t(call.groups) * tiles.parts * call.channels);
   LAUNCH(context, (batch_norm_sums<T, P>), tiles.grid(call.groups), tiles.block(), 0, call.x, call.rows,
          call.channels, tiles.part_rows, sums);
-  LAUNCH(context, (batch_norm_finalize<T>), blocks_for(call.channels, 4), 128, 0, sums, tiles.parts,
-         tiles.part_rows, call);
+  LAUNCH(context, (batch_norm_finalize<T>), static_cast<unsigned>(call.channels),
+         block_of_groups(call.groups), 0, sums, tiles.parts, tiles.part_rows, call);
   LAUNCH(context, (batch_norm_apply<T, P>), tiles.grid(call.groups), tiles.block(), 0, call.x, call.residual,
          call.rows, call.channels, tiles.part_rows, call.mean, call.rstd, false, 0.0f, call.gamma, call.beta,
          call.relu, call.y);

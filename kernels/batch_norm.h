@@ -38,8 +38,14 @@ struct BatchNormInference {
   T* y;                                     // [rows, channels]
 };
 
-/// Gradients of the training form. The ReLU's mask is recomputed from x, or, with a residual, read from y.
-/// Outputs that are null are not computed.
+/// Gradients of the training form. With x^ = (x - mean) * rstd, and dy' the gradient behind the ReLU (with
+/// one: dy where y > 0, else 0), per channel over the rows of a group:
+///   dbeta = sum dy',   dgamma = sum dy' * x^,   dresidual = dy',
+///   dx = gamma * rstd * (dy' - mean(dy') - x^ * mean(dy' * x^))
+/// The two means are the gradient's way through the batch's mean and through its variance: a shift of all x
+/// or a scaling of them changes no y (but for eps), so dx has no part along either, and sum dx = 0. The
+/// ReLU's mask is recomputed from x, or, with a residual, read from y. Outputs that are null are not
+/// computed.
 template <class T>
 struct BatchNormBackward {
   int groups, rows, channels;  // rows of one group

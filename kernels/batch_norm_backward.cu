@@ -94,11 +94,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   put_part(parts + (int64_t{blockIdx.z} * gridDim.y + blockIdx.y) * call.channels + first, sums);
 }
 
-/// A warp: what the second pass needs of channel c of group g, mean(dy') and slope = rstd * mean(dy' * xhat);
-/// lane 0 writes dgamma and dbeta, summed over the groups, if told.
+/// Of one channel of one group: its share of the gradients, and what the second pass needs, mean(dy') and
+/// slope = rstd * mean(dy' * xhat).
+struct Sums {
+  float dgamma, dbeta, grad_mean, slope;
+};
+
+/// A warp: those of channel c of group g.
 template <class T>
-__device__ __forceinline__ float2 finish(const BatchNormBackward<T>& call, int g, int c, const float2* sums,
-                                         int parts, bool write) {
+__device__ __forceinline__ Sums finish(const BatchNormBackward<T>& call, int g, int c, const float2* sums,
+                                       int parts) {
   const int lane = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y) % 32;
   double sum = 0, dot = 0;
   for (int p = lane; p < parts; p += 32) {
@@ -110,24 +115,46 @@ __device__ __forceinline__ float2 finish(const BatchNormBackward<T>& call, int g
   dot = warp_sum(dot);
   const float rstd = call.rstd[g * call.channels + c], share = 1 / static_cast<float>(call.rows);
   const float dgamma = rstd * static_cast<float>(dot), dbeta = static_cast<float>(sum);
-  if (write && lane == 0) {
-    if (call.dgamma) put(call.dgamma + c, dgamma, g > 0 || call.accumulate_dgamma);
-    if (call.dbeta) put(call.dbeta + c, dbeta, g > 0 || call.accumulate_dbeta);
-  }
-  return make_float2(dbeta * share, rstd * (dgamma * share));
+  return {dgamma, dbeta, dbeta * share, rstd * (dgamma * share)};
 }
 
-/// One warp per channel.
+/// The gradients of a channel's parameters, added up over its groups from `group` on, one after the other;
+/// read and stored by the one thread that `keeps` them.
+struct Gradients {
+  bool keeps;
+  float dgamma = 0, dbeta = 0;
+
+  template <class T>
+  __device__ __forceinline__ Gradients(const BatchNormBackward<T>& call, int group, int c, bool keeps)
+      : keeps(keeps) {
+    if (keeps && call.dgamma && (group > 0 || call.accumulate_dgamma)) dgamma = call.dgamma[c];
+    if (keeps && call.dbeta && (group > 0 || call.accumulate_dbeta)) dbeta = call.dbeta[c];
+  }
+  __device__ __forceinline__ void add(const Sums& group) {
+    dgamma += group.dgamma;
+    dbeta += group.dbeta;
+  }
+  template <class T>
+  __device__ __forceinline__ void store(const BatchNormBackward<T>& call, int c) const {
+    if (keeps && call.dgamma) call.dgamma[c] = dgamma;
+    if (keeps && call.dbeta) call.dbeta[c] = dbeta;
+  }
+};
+
+/// A block per channel.
 template <class T>
-__global__ void __launch_bounds__(128, 4)
+__global__ void __launch_bounds__(32 * kGroupsAtOnce, 4)
     batch_norm_backward_finalize(const float2* sums, int parts, BatchNormBackward<T> call, float2* means) {
   await_previous_kernel();
-  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) / 32;
-  if (c >= call.channels) return;  // whole warps
-  for (int g = 0; g < call.groups; ++g) {
-    const float2 both = finish(call, g, c, sums, parts, true);
-    if (threadIdx.x % 32 == 0) means[g * call.channels + c] = both;
-  }
+  const int c = static_cast<int>(blockIdx.x);
+  Gradients gradients(call, 0, c, threadIdx.x == 0 && threadIdx.y == 0);
+  const auto of = [&](int g) {
+    const Sums own = finish(call, g, c, sums, parts);
+    if (threadIdx.x == 0) means[g * call.channels + c] = make_float2(own.grad_mean, own.slope);
+    return own;
+  };
+  for_each_group<Sums>(call.groups, of, [&](const Sums& group) { gradients.add(group); });
+  gradients.store(call, c);
 }
 
 /// A row of the second pass: dx = gamma * rstd * (dy' - mean(dy') - xhat * mean(dy' * xhat)).
@@ -148,15 +175,15 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   await_previous_kernel();
   const int first = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x) * P;
   if (first >= call.channels) return;
-  const Channels<P> own = channels_of<P>(call, static_cast<int>(blockIdx.z), first);
+  const Walk walk(call.rows, call.channels, part_rows, first, true);
+  const Channels<P> own = channels_of<P>(call, walk.group, first);
   float grad_mean[P], slope[P];
 #pragma unroll
   for (int k = 0; k < P; ++k) {
-    const float2 both = means[int64_t{blockIdx.z} * call.channels + first + k];
+    const float2 both = means[int64_t{walk.group} * call.channels + first + k];
     grad_mean[k] = both.x;
     slope[k] = both.y;
   }
-  const Walk walk(call.rows, call.channels, part_rows, first, true);
   const auto read = [&](int64_t at) { return row_of<mask, P>(call, dy, at); };
   read_rows<kAtOnce>(walk.count, walk.at, walk.stride, read,
                      [&](int64_t at, const auto& row) { map_row(call, row, at, own, grad_mean, slope); });
@@ -198,12 +225,15 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
       }
     plan.wait_for_blocks();
     plan.for_each_channel<P>(call.channels, [&](int c, int place, bool writes) {
+      Gradients gradients(call, g, c, writes && blockIdx.y == 0);
       for (int h = 0; h < resident; ++h) {
-        const float2 both = finish(call, g + h, c, parts, plan.parts, blockIdx.y == 0);
+        const Sums own = finish(call, g + h, c, parts, plan.parts);
+        gradients.add(own);
         if (!writes) continue;
-        plan.numbers(chip, h, 0)[place] = both.x;
-        plan.numbers(chip, h, 1)[place] = both.y;
+        plan.numbers(chip, h, 0)[place] = own.grad_mean;
+        plan.numbers(chip, h, 1)[place] = own.slope;
       }
+      gradients.store(call, c);
     });
     __syncthreads();
     if (first >= call.channels) continue;
@@ -242,8 +272,8 @@ void backward(const BatchNormBackward<T>& call, Context& context) {
   float2* const means = sums + parts;
   LAUNCH(context, (batch_norm_backward_sums<T, P, mask>), tiles.grid(call.groups), tiles.block(), 0, call,
          tiles.part_rows, sums);
-  LAUNCH(context, (batch_norm_backward_finalize<T>), blocks_for(call.channels, 4), 128, 0, sums, tiles.parts,
-         call, means);
+  LAUNCH(context, (batch_norm_backward_finalize<T>), static_cast<unsigned>(call.channels),
+         block_of_groups(call.groups), 0, sums, tiles.parts, call, means);
   if (!call.dx) return;
   // A dresidual that was set is dy', so the second pass needs neither dy nor y.
   constexpr bool from_y = mask == Mask::from_y;

@@ -35,16 +35,20 @@ struct Tiles {
 };
 
 /// The rows of one thread, in a kernel launched with Tiles: `count` of them from offset `at` of the first of
-/// its P channels on, from the first row or, `backwards`, from the last.
+/// its P channels on, from the first row or, `backwards`, from the last; then the last part of the last group
+/// is the first to start, as blocks start in the order of their numbers.
 struct Walk {
+  int group;
   int count;  // none or less where the part has fewer rows than the block
   int64_t at, stride;
 
   __device__ __forceinline__ Walk(int rows, int channels, int part_rows, int first_channel, bool backwards) {
-    const int begin = static_cast<int>(blockIdx.y) * part_rows, end = min(rows, begin + part_rows);
+    const int part = static_cast<int>(backwards ? gridDim.y - 1 - blockIdx.y : blockIdx.y);
+    group = static_cast<int>(backwards ? gridDim.z - 1 - blockIdx.z : blockIdx.z);
+    const int begin = part * part_rows, end = min(rows, begin + part_rows);
     const int step = static_cast<int>(blockDim.y), row = begin + static_cast<int>(threadIdx.y);
     count = (end - row + step - 1) / step;
-    at = (int64_t{blockIdx.z} * rows + row) * channels + first_channel;
+    at = (int64_t{group} * rows + row) * channels + first_channel;
     stride = int64_t{step} * channels;
     if (backwards) {
       at += (count - 1) * stride;
@@ -59,21 +63,6 @@ __device__ __forceinline__ void for_each_row(int rows, int channels, int part_ro
   Walk walk(rows, channels, part_rows, first_channel, backwards);
 #pragma unroll 4
   for (; walk.count > 0; --walk.count, walk.at += walk.stride) f(walk.at);
-}
-
-/// `count` rows, `stride` apart: read(i) of `at_once` of them before use(i, what was read) of the first. The
-/// compiler leaves a read behind the write above it, which might be to the same place, and a thread would
-/// have one row under way.
-template <int at_once, class I, class Read, class Use>
-__device__ __forceinline__ void read_rows(int count, I i, I stride, Read read, Use use) {
-  for (; count >= at_once; count -= at_once, i += at_once * stride) {
-    decltype(read(i)) row[at_once];
-#pragma unroll
-    for (int k = 0; k < at_once; ++k) row[k] = read(i + k * stride);
-#pragma unroll
-    for (int k = 0; k < at_once; ++k) use(i + k * stride, row[k]);
-  }
-  for (; count > 0; --count, i += stride) use(i, read(i));
 }
 
 /// What a thread knows of its channels.
@@ -94,28 +83,57 @@ struct Channels {
 };
 
 /// Adds up M numbers for each of P channels over `rows` rows of threads, in a fixed tree; a block of
-/// `threads` may hold several such sums, and `row` is the thread's in its own. Valid in row 0.
+/// `threads` may hold several such sums, and `row` is the thread's in its own. Valid in row 0. The last
+/// steps, between lanes of a warp, take no barrier.
 template <int threads, int M, int P, class A>
 __device__ __forceinline__ void sum_rows(A (&value)[M][P], int row, int rows) {
   SHARED(A, sums, [M * P][threads]);
   const int thread = static_cast<int>(threadIdx.x + blockDim.x * threadIdx.y);
 #pragma unroll
   for (int k = 0; k < M * P; ++k) sums[k][thread] = value[k / P][k % P];
-  for (int half = rows / 2; half > 0; half /= 2) {
+  const int width = static_cast<int>(blockDim.x);
+  int half = rows / 2;
+  for (; half * width >= 32; half /= 2) {
     __syncthreads();
     if (row < half)
 #pragma unroll
-      for (int k = 0; k < M * P; ++k)
-        sums[k][thread] += sums[k][thread + half * static_cast<int>(blockDim.x)];
+      for (int k = 0; k < M * P; ++k) sums[k][thread] += sums[k][thread + half * width];
   }
 #pragma unroll
   for (int k = 0; k < M * P; ++k) value[k / P][k % P] = sums[k][thread];
+  for (; half > 0; half /= 2)
+#pragma unroll
+    for (int k = 0; k < M * P; ++k)
+      value[k / P][k % P] += __shfl_down_sync(kAllLanes, value[k / P][k % P], half * width);
 }
 
 /// The same over all rows of a block of kThreads.
 template <int M, int P, class A>
 __device__ __forceinline__ void sum_rows(A (&value)[M][P]) {
   sum_rows<kThreads>(value, static_cast<int>(threadIdx.y), static_cast<int>(blockDim.y));
+}
+
+/// Groups of a channel that a block finishes at once: a warp for each.
+inline constexpr int kGroupsAtOnce = 4;
+
+/// A block of (32, groups at once) threads: of(g), by a warp, for every group; then, in the order of groups,
+/// add() of what its lane 0 returned, by every thread.
+template <class Found, class Of, class Add>
+__device__ __forceinline__ void for_each_group(int groups, Of of, Add add) {
+  SHARED(Found, found, [kGroupsAtOnce]);
+  const int at_once = static_cast<int>(blockDim.y), warp = static_cast<int>(threadIdx.y);
+  for (int first = 0; first < groups; first += at_once) {
+    if (first + warp < groups) {
+      const Found own = of(first + warp);
+      if (threadIdx.x == 0) found[warp] = own;
+    }
+    __syncthreads();
+    for (int k = 0; k < min(at_once, groups - first); ++k) add(found[k]);
+    __syncthreads();  // the next turn writes `found` again
+  }
+}
+inline dim3 block_of_groups(int groups) {
+  return {32, static_cast<unsigned>(groups < kGroupsAtOnce ? groups : kGroupsAtOnce), 1};
 }
 
 /// The map of forward, and what the ReLU's mask is recomputed from: one expression, so that the signs agree.

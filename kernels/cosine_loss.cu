@@ -63,6 +63,11 @@ struct Slopes {
   }
 };
 
+template <int P, class T>
+struct Both {
+  Pack<T, P> p, z;
+};
+
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_backward(CosineLossBackward<T> call) {
   await_previous_kernel();
@@ -76,14 +81,15 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) cosine_loss_backward(Cos
     const float* const saved = call.saved + 3 * (int64_t{pair} * call.rows + team.row);
     const Slopes by_p(saved[0], saved[1], saved[2], scale), by_z(saved[1], saved[0], saved[2], scale);
     const T *const p = call.p[pair] + begin, *const z = call.z[pair] + begin;
-#pragma unroll 1
-    for (int i = team.first; i < call.channels; i += team.step) {
-      float u[P], v[P];
-      load<P>(p + i, u);
-      load<P>(z + i, v);
-      if (dp) by_p.put_row<P>(dp + begin + i, u, v, call.accumulate_dp[pair]);
-      if (dz) by_z.put_row<P>(dz + begin + i, v, u, call.accumulate_dz[pair]);
-    }
+    const auto read = [&](int i) { return Both<P, T>{pack_at<P>(p + i), pack_at<P>(z + i)}; };
+    read_rows<2>((call.channels - team.first + team.step - 1) / team.step, team.first, team.step, read,
+                 [&](int i, const auto& both) {
+                   float u[P], v[P];
+                   unpack(both.p, u);
+                   unpack(both.z, v);
+                   if (dp) by_p.put_row<P>(dp + begin + i, u, v, call.accumulate_dp[pair]);
+                   if (dz) by_z.put_row<P>(dz + begin + i, v, u, call.accumulate_dz[pair]);
+                 });
   }
 }
 

@@ -58,7 +58,8 @@ int ConvPlan::search(const std::vector<ConvEngine>& engines) {
   for (const ConvEngine& each : engines) most = std::max(most, each.workspace);
   void* const workspace = memory.add(most);
   cudnnStatus_t last = CUDNN_STATUS_SUCCESS;
-  const int best = fastest(libraries_.context, static_cast<int>(engines.size()), [&](int i) {
+  const size_t operands = x_bytes_ + w_bytes_ + y_bytes_;
+  const int best = fastest(libraries_.context, static_cast<int>(engines.size()), operands, [&](int i) {
     const cudnnStatus_t status = launch(engines[size_t(i)], a, b, workspace, out);
     if (status != CUDNN_STATUS_SUCCESS) last = status;
     return status == CUDNN_STATUS_SUCCESS;

@@ -40,7 +40,10 @@ class GemmPlan {
           "cublasLtMatmulDescCreate");
     set(CUBLASLT_MATMUL_DESC_TRANSA, call.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, call.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-    if (call.bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    if (call.bias) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      bias(call.bias);  // any: heuristics may refuse a bias that is nowhere
+    }
     adds_bias_ = call.bias;
     layout(&b, dtype_of<T>, call.transpose_b ? call.k : call.n, call.transpose_b ? call.n : call.k);
     layout(&a, dtype_of<T>, call.transpose_a ? call.m : call.k, call.transpose_a ? call.k : call.m);
@@ -102,7 +105,9 @@ class GemmPlan {
       adds_bias_ = false;
       candidates = offered();
     }
-    if (candidates.empty()) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+    if (candidates.empty())
+      fail(Exit::device, "cublasLtMatmulAlgoGetHeuristic: cuBLASLt {} offers nothing for {} ({})",
+           libraries_.blas().cublasLtGetVersion(), what_, libraries_.blas().cublasLtGetStatusString(said_));
     std::vector<std::string> names;
     for (const cublasLtMatmulAlgo_t& each : candidates) names.push_back(text_of(each));
     const auto take = [&](size_t i) { algorithm_ = candidates[i]; };
@@ -116,6 +121,7 @@ class GemmPlan {
   }
 
   /// In the library's order. None whose partial sums are kept in the type of the result, which may be bf16.
+  /// None either where the library fails and the device is well: it says no to odd shapes in several ways.
   std::vector<cublasLtMatmulAlgo_t> offered() {
     const auto& f = libraries_.blas();
     cublasLtMatmulPreference_t preference = nullptr;
@@ -129,10 +135,12 @@ class GemmPlan {
            uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     cublasLtMatmulHeuristicResult_t found[8] = {};
     int count = 0;
-    const cublasStatus_t status = f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c,
-                                                                   c, preference, 8, found, &count);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) count = 0;
-    else check(status, "cublasLtMatmulAlgoGetHeuristic");
+    said_ = f.cublasLtMatmulAlgoGetHeuristic(libraries_.cublaslt(), operation, b, a, c, c, preference, 8,
+                                             found, &count);
+    if (said_ != CUBLAS_STATUS_SUCCESS) {
+      count = 0;
+      if (!libraries_.context.survives()) check(said_, "cublasLtMatmulAlgoGetHeuristic");
+    }
     f.cublasLtMatmulPreferenceDestroy(preference);
     std::vector<cublasLtMatmulAlgo_t> out;
     for (int i = 0; i < count; ++i)
@@ -148,7 +156,8 @@ class GemmPlan {
     if (bytes.bias) bias(memory.add(bytes.bias));
     void* const workspace = memory.add(kWorkspace);
     cublasStatus_t last = CUBLAS_STATUS_SUCCESS;
-    const int best = fastest(libraries_.context, static_cast<int>(candidates.size()), [&](int i) {
+    const size_t operands = bytes.a + bytes.b + bytes.c + bytes.bias;
+    const int best = fastest(libraries_.context, static_cast<int>(candidates.size()), operands, [&](int i) {
       const cublasStatus_t status = launch(candidates[size_t(i)], at_a, at_b, at_c, false, workspace);
       if (status == CUBLAS_STATUS_SUCCESS) return true;
       last = status;
@@ -162,6 +171,7 @@ class GemmPlan {
   Libraries& libraries_;
   std::string what_, key_;
   bool adds_bias_ = false;
+  cublasStatus_t said_ = CUBLAS_STATUS_SUCCESS;  // by the heuristics, last
   cublasLtMatmulAlgo_t algorithm_{};
 };
 

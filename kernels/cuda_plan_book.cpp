@@ -67,8 +67,9 @@ std::string PlanBook::pin(const std::string& text) {
   std::string format, origin;
   std::getline(in, format);
   if (format != kFormat) return "its library plans are damaged or of another version";
+  const std::string rest((std::istreambuf_iterator<char>(in)), {});
   Choices choices;
-  if (!parse(text.substr(format.size() + 1), origin, choices)) return "its library plans are damaged";
+  if (!parse(rest, origin, choices)) return "its library plans are damaged";
   if (origin != origin_) return fmt::format("library plans of {} then, {} now", origin, origin_);
   for (const auto& [key, choice] : choices) used_[key] = choice;
   return {};

@@ -24,8 +24,9 @@ class SearchMemory {
 };
 
 /// The candidate with the smallest median of some runs, taken in turns after one that is not counted. One
-/// must be 3 % faster than those before it to be preferred. run(i) launches candidate i; false: it cannot
-/// run. Returns -1 when none can.
-int fastest(Context& context, int candidates, const std::function<bool(int)>& run);
+/// must be 3 % faster than those before it to be preferred. `operands`: bytes that each reads and writes;
+/// few enough are in the second cache before a timed run, as in a step. run(i) launches candidate i; false:
+/// it cannot run. Returns -1 when none can.
+int fastest(Context& context, int candidates, size_t operands, const std::function<bool(int)>& run);
 
 }  // namespace stopgrad::cuda

@@ -72,6 +72,23 @@ __device__ __forceinline__ void put(T* at, float (&value)[P], bool accumulate) {
   store<P>(at, value);
 }
 
+/// `count` rows or packs, `stride` apart: read(i) of `at_once` of them before use(i, what was read) of the
+/// first. The compiler leaves a read behind the write above it, which might be to the same place, and a
+/// thread would have one row under way.
+template <int at_once, class I, class Read, class Use>
+__device__ __forceinline__ void read_rows(int count, I i, I stride, Read read, Use use) {
+#pragma unroll 1  // more rows at a time would take registers and gain nothing
+  for (; count >= at_once; count -= at_once, i += at_once * stride) {
+    decltype(read(i)) row[at_once];
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) row[k] = read(i + k * stride);
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) use(i + k * stride, row[k]);
+  }
+#pragma unroll 1
+  for (; count > 0; --count, i += stride) use(i, read(i));
+}
+
 inline bool aligned(const void* at) { return reinterpret_cast<size_t>(at) % 16 == 0; }  // null too
 
 /// p = value, or p += value.

@@ -32,14 +32,6 @@ Range covering(int h, int kernel, int stride, int padding, int outputs) {
   return {from <= 0 ? 0 : (from + stride - 1) / stride, std::min(outputs, (h + padding) / stride + 1)};
 }
 
-template <class Call>
-void check(const Call& call) {
-  ENSURE(call.kernel > 0 && call.kernel <= 16 && call.stride > 0 && call.padding >= 0 &&
-             call.padding < call.kernel,
-         "max pool: kernel {}, stride {}, padding {}; want a kernel of 1 to 16 and less padding than that",
-         call.kernel, call.stride, call.padding);
-}
-
 /// The part of one output's window that lies inside the image.
 struct Window {
   Range rows, columns;
@@ -87,7 +79,7 @@ void max_over_window(const Window& window, const T* x, int channels, T* y, uint8
 
 template <class T>
 void run(const MaxPoolForward<T>& call, Context& context) {
-  check(call);
+  check_window(call);
   const int height = call.out_height(), width = call.out_width();
   const int64_t all = int64_t{call.images} * height, window = call.kernel * call.kernel;
   each_row(all, all * width * call.channels * window, context, [=](int64_t row) {
@@ -107,7 +99,7 @@ void run(const MaxPoolForward<T>& call, Context& context) {
 
 template <class T>
 void run(const MaxPoolBackward<T>& call, Context& context) {
-  check(call);
+  check_window(call);
   const int height = call.out_height(), width = call.out_width(), channels = call.channels;
   const int64_t all = int64_t{call.images} * call.height;
   each_row(all, all * call.width * channels * call.kernel, context, [=](int64_t row) {

@@ -89,7 +89,7 @@ void forward(const MaxPoolForward<T>& call, Context& context) {
 
 template <class T>
 void run(const MaxPoolForward<T>& call, Context& context) {
-  check(call);
+  check_window(call);
   constexpr int P = Pack<T>::size;
   const bool whole = call.channels % P == 0 && aligned(call.x) && aligned(call.y) && aligned(call.winner);
   if (whole) forward<T, P>(call, context);

@@ -2,6 +2,7 @@
 // Max pooling and global average pooling, NHWC.
 #include <cstdint>
 
+#include "kernels/check.h"
 #include "kernels/context.h"
 #include "kernels/dtype.h"
 
@@ -44,6 +45,15 @@ struct AveragePoolBackward {
   T* dx;        // [images, pixels, channels]
   bool accumulate;
 };
+
+/// A window whose places a byte can name and none of which lies outside of the image as a whole.
+template <class Call>
+void check_window(const Call& call) {
+  ENSURE(call.kernel > 0 && call.kernel <= 16 && call.stride > 0 && call.padding >= 0 &&
+             call.padding < call.kernel,
+         "max pool: kernel {}, stride {}, padding {}; want a kernel of 1 to 16 and less padding than that",
+         call.kernel, call.stride, call.padding);
+}
 
 namespace cpu {
 template <class T>

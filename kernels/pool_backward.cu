@@ -91,7 +91,7 @@ void backward(const MaxPoolBackward<T>& call, Context& context) {
 
 template <class T>
 void run(const MaxPoolBackward<T>& call, Context& context) {
-  check(call);
+  check_window(call);
   constexpr int P = Pack<T>::size;
   const bool whole = call.channels % P == 0 && aligned(call.dy) && aligned(call.winner) && aligned(call.dx);
   if (whole) backward<T, P>(call, context);

@@ -36,12 +36,4 @@ struct Place {
         channel(static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * per_thread) {}
 };
 
-template <class Call>
-void check(const Call& call) {
-  ENSURE(call.kernel > 0 && call.kernel <= 16 && call.stride > 0 && call.padding >= 0 &&
-             call.padding < call.kernel,
-         "max pool: kernel {}, stride {}, padding {}; want a kernel of 1 to 16 and less padding than that",
-         call.kernel, call.stride, call.padding);
-}
-
 }  // namespace stopgrad::cuda::pool

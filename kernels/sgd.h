@@ -20,8 +20,7 @@ struct SgdStep {
   T* compute;               // [count], value in T, written too; null when T is Acc<T>
 };
 
-/// target = momentum * target + (1 - momentum) * source: the target networks of BYOL and MoCo, which are not
-/// written yet. For their Method::after_step.
+/// target = momentum * target + (1 - momentum) * source: target networks.
 template <class T>
 struct MovingAverage {
   int64_t count;

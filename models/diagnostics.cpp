@@ -1,6 +1,7 @@
 #include "models/diagnostics.h"
 
 #include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -23,14 +24,15 @@ double spread_of_deviations(std::span<const double> deviations) {
 }
 
 namespace {
-Eigen::MatrixXd unit_rows_centred(DType dtype, const void* z, int64_t rows, int64_t channels) {
-  Eigen::MatrixXd m(rows, channels);
+using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;  // as z lies in memory
+
+Rows unit_rows_centred(DType dtype, const void* z, int64_t rows, int64_t channels) {
+  Rows m(rows, channels);
   visit_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* const values = static_cast<const T*>(z);
-    for (Eigen::Index i = 0; i < m.rows(); ++i)
-      for (Eigen::Index j = 0; j < m.cols(); ++j)
-        m(i, j) = static_cast<double>(static_cast<Acc<T>>(values[i * m.cols() + j]));
+    std::transform(values, values + m.size(), m.data(),
+                   [](T value) { return static_cast<double>(static_cast<Acc<T>>(value)); });
   });
   for (Eigen::Index i = 0; i < m.rows(); ++i) m.row(i) /= std::max(m.row(i).norm(), 1e-12);
   m.rowwise() -= m.colwise().mean().eval();
@@ -45,9 +47,11 @@ double effective_rank(const Tensor& z) {
 }
 
 double effective_rank(DType dtype, const void* z, int64_t rows, int64_t channels) {
-  const Eigen::MatrixXd m = unit_rows_centred(dtype, z, rows, channels);
-  const bool wide = m.cols() > m.rows();
-  const Eigen::MatrixXd gram = wide ? Eigen::MatrixXd(m * m.transpose()) : Eigen::MatrixXd(m.transpose() * m);
+  const Rows m = unit_rows_centred(dtype, z, rows, channels);
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(std::min(rows, channels), std::min(rows, channels));
+  auto half = gram.selfadjointView<Eigen::Lower>();  // the solver reads no more
+  if (channels > rows) half.rankUpdate(m);
+  else half.rankUpdate(m.transpose());
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram, Eigen::EigenvaluesOnly);
   const Eigen::VectorXd sigma = solver.eigenvalues().cwiseMax(0).cwiseSqrt();
   const double total = sigma.sum();

@@ -14,9 +14,12 @@ void unit_row_deviations(const Tensor& z, double* deviations);
 /// without scale at the output keeps it near 1 even then, so look at the rank too.
 double spread_of_deviations(std::span<const double> deviations);
 
-/// exp(entropy of the singular values of the centred z/|z|), RankMe (Garrido et al. 2023): how many
-/// directions carry something, between 1 and min(N, d). Waits for the device, and costs an eigendecomposition
-/// of the smaller Gram matrix: for every step of a small net, now and then for a large.
+/// The effective rank: exp of the entropy of the singular values of the unit rows z/|z| with their mean taken
+/// off, so how many directions carry something, between 1 and min(N - 1, d); 1 when all rows are alike. It is
+/// RankMe (Garrido et al. 2023) but for three things: RankMe does not centre the rows, does not bring them to
+/// length 1, and adds 1e-7 to each share. Compare it only with itself. Training measures it on view 1 alone,
+/// while the spread is the mean over all views. Waits for the device, and costs an eigendecomposition of the
+/// smaller Gram matrix: for every step of a small net, now and then for a large.
 double effective_rank(const Tensor& z);
 /// The same of z [rows, channels] in the host's memory.
 double effective_rank(DType dtype, const void* z, int64_t rows, int64_t channels);

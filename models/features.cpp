@@ -10,7 +10,6 @@ namespace stopgrad {
 
 namespace {
 
-constexpr int kBatch = 256;
 constexpr uint64_t kRobustSeed = 20201120;  // fixed: robust figures of different runs compare
 constexpr uint32_t kRobustEpoch = 0xffffffff;
 
@@ -26,6 +25,12 @@ AugmentRecipe robust_recipe(const AugmentRecipe& training) {
   r.hue = 0.1f;
   r.grey = r.blur = 0;
   return r;
+}
+
+/// As many images at a time as keep the activations of a batch within those of 256 images of 128 x 128.
+int batch_for(const Dataset& set) {
+  const int64_t pixels = int64_t{set.height} * set.width;
+  return static_cast<int>(std::clamp<int64_t>((int64_t{256} * 128 * 128) / pixels, 1, 256));
 }
 
 /// Images [first, first + count) of the set as activations of the model [count, H, W, C].
@@ -66,9 +71,10 @@ template <class F>
 Tensor collect(Model& model, const Dataset& set, EvalView view, int64_t width, F&& map,
                const std::function<void(int64_t, int64_t)>& progress) {
   const Tensor out(model.permanent(), {set.count, width}, DType::f32);
-  ImageFeed feed(model.step_memory(), set, kBatch, 0);  // each image is read once: no copy of the whole set
-  for (int64_t first = 0; first < set.count; first += kBatch) {
-    const int count = static_cast<int>(std::min<int64_t>(kBatch, set.count - first));
+  const int batch = batch_for(set);
+  ImageFeed feed(model.step_memory(), set, batch, 0);  // each image is read once: no copy of the whole set
+  for (int64_t first = 0; first < set.count; first += batch) {
+    const int count = static_cast<int>(std::min<int64_t>(batch, set.count - first));
     store_as_float(map(evaluation_batch(model, feed, set, view, first, count)),
                    out.part(first, first + count));
     if (progress) progress(first + count, set.count);

@@ -19,6 +19,7 @@ ImageFeed::ImageFeed(Pool memory, const Dataset& set, int batch, size_t room)
     slot.images = Tensor(memory, {batch, set.height, set.width, set.channels}, DType::u8);
     slot.staging = static_cast<uint8_t*>(allocate_staging(memory.device(), slot.images.bytes()));
     slot.used = std::make_unique<Fence>(memory.device());
+    slot.used->mark();  // what the pool's memory held before may still be read by kernels under way
   }
 }
 

@@ -48,7 +48,7 @@ class ImageFeed {
     Tensor images;  // [batch, height, width, channels] on the device
     uint8_t* staging = nullptr;
     std::vector<int64_t> index;
-    std::unique_ptr<Fence> used;  // behind the work on the batch that was here last
+    std::unique_ptr<Fence> used;  // behind the work on what was here last: a batch, or a stranger's tensor
   };
 
   const Dataset& set_;

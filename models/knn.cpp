@@ -70,9 +70,10 @@ std::vector<int32_t> knn_predict(const Tensor& bank, const std::vector<int32_t>&
   std::vector<double> votes(static_cast<size_t>(classes));
   for (size_t i = 0; i < out.size(); ++i) {
     std::fill(votes.begin(), votes.end(), 0);
-    for (size_t j = i * static_cast<size_t>(near.k); j < (i + 1) * static_cast<size_t>(near.k); ++j)
+    const size_t first = i * static_cast<size_t>(near.k), end = first + static_cast<size_t>(near.k);
+    for (size_t j = first; j < end; ++j)  // relative to the nearest's vote: no power overflows
       votes[static_cast<size_t>(bank_labels[static_cast<size_t>(near.index[j])])] +=
-          std::exp(near.similarity[j] / temperature);
+          std::exp((near.similarity[j] - near.similarity[first]) / temperature);
     out[i] = static_cast<int32_t>(std::max_element(votes.begin(), votes.end()) - votes.begin());
   }
   return out;

@@ -1,5 +1,8 @@
 #pragma once
-// Linear evaluation: softmax regression on frozen features (paper, appendix A; on CIFAR with SGD).
+// Linear evaluation: softmax regression on frozen features, in the spirit of the paper's appendix A.
+// Appendix A trains on augmented ImageNet with LARS and says nothing of CIFAR. Here features are computed
+// once, without augmentation, and standardised; the regression is trained by SGD. So its figures compare with
+// each other, not with the paper's.
 #include <functional>
 
 #include "data/dataset.h"

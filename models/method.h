@@ -4,13 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/layers.h"
+#include "models/views.h"
 
 namespace stopgrad {
-
-/// How several views go through one network: one after the other, or together as groups of one batch. The
-/// mathematics is the same; statistics of batch norm are per view in both.
-enum class ViewForm { branch, batched };
 
 struct MethodOutput {
   Var loss;
@@ -26,10 +22,9 @@ class Method {
   virtual MethodOutput loss(Tape& tape, const Tensor& views) = 0;
   /// x [N, H, W, C] -> backbone features [N, feature_size()], in evaluation mode.
   virtual Tensor features(const Tensor& x) = 0;
-  /// What follows the optimizer's step. SimSiam has nothing to do here; BYOL's and MoCo's moving averages and
-  /// MoCo's queue will. Launched by the host after each step, also
-  /// after one that was replayed from a graph: its arguments may change, those of loss() may not.
-  virtual void after_step(int64_t /*step*/) {}
+  /// Launched by the host after each update, also after one that was replayed from a graph: moving averages
+  /// of target networks. `progress`: the share of training that is done, in [0, 1).
+  virtual void after_step(double /*progress*/) {}
   /// Everything that is saved and trained; names as in the released code ("encoder.conv1.weight").
   virtual void visit(Visitor& v) = 0;
   /// The backbone alone, with torchvision's names.

@@ -1,11 +1,12 @@
 #include "models/model.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 
 #include "engine/checkpoint.h"
 #include "engine/safetensors.h"
 #include "kernels/cpu_features.h"
+#include "models/byol.h"
 #include "models/diagnostics.h"
 
 namespace stopgrad {
@@ -29,7 +30,8 @@ Model::Model(const Recipe& recipe, ImageSize images)
         device().is_cpu() && cpu::bf16_is_fast_here() && !needs_float32(recipe_) ? "bf16" : "float32";
   SimSiamConfig config = simsiam_config(recipe, images.height, images.width, images.channels);
   if (recipe.form == "auto") config.form = compute_.prefers_batched() ? ViewForm::batched : ViewForm::branch;
-  method_ = std::make_unique<SimSiam>(config);
+  if (recipe.method == "byol") method_ = std::make_unique<Byol>(config, recipe.target_momentum);
+  else method_ = std::make_unique<SimSiam>(config);
   slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe_),
                                           [&](Visitor& v) { method_->visit(v); });
   slab_->initialize(static_cast<uint64_t>(recipe.seed));
@@ -69,10 +71,15 @@ Recipe recipe_in(const Metadata& metadata, const std::string& path) {
 ImageSize image_size_in(const Metadata& metadata, const std::string& path) {
   const auto size = metadata.find("stopgrad.image_size");
   ImageSize out;
+  const std::string text = size == metadata.end() ? "" : size->second + "x";
+  const char *at = text.data(), *const end = at + text.size();
+  for (int* side : {&out.height, &out.width, &out.channels}) {
+    const auto [after, error] = std::from_chars(at, end, *side);
+    if (error != std::errc() || after == end || *after != 'x') break;
+    at = after + 1;
+  }
   auto sane = [](int n) { return n > 0 && n <= 16384; };
-  if (size == metadata.end() ||
-      std::sscanf(size->second.c_str(), "%dx%dx%d", &out.height, &out.width, &out.channels) != 3 ||
-      !sane(out.height) || !sane(out.width) || !sane(out.channels))
+  if (at != end || !sane(out.height) || !sane(out.width) || (out.channels != 1 && out.channels != 3))
     fail(Exit::checkpoint, "{} holds no usable image size; it is not a checkpoint of a run", path);
   return out;
 }

@@ -1,12 +1,16 @@
+#define TOML_IMPLEMENTATION  // of the parser; other files only declare it
 #include "models/recipe.h"
 
-#include <fstream>
+#include <filesystem>
 
 #include "data/augmenter.h"
 #include "data/nearest.h"
+#include "engine/file.h"
 #include "models/recipe_values.h"
 
 namespace stopgrad {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -14,9 +18,12 @@ const RecipeKey& find_key(const std::string& name, const std::string& where) {
   std::vector<std::string> names;
   for (const RecipeKey& k : recipe_keys()) {
     if (k.name == name) return k;
+    if (k.name.ends_with("." + name))
+      fail(Exit::config, "{}unknown key {}; did you mean {}?", where, name, k.name);
     names.push_back(k.name);
   }
-  fail(Exit::config, "{}unknown key {}; did you mean {}?", where, name, nearest_word(name, names));
+  fail(Exit::config, "{}unknown key {}; {}all keys: simsiam info --recipe", where, name,
+       did_you_mean(name, names));
 }
 
 void apply(Recipe& recipe, const RecipeKey& k, const std::string& toml_value) {
@@ -65,11 +72,12 @@ Recipe parse_recipe(const std::string& text, const std::string& origin) {
 }
 
 Recipe read_recipe(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) fail(Exit::config, "cannot read the recipe {}; tools/recipes holds examples", path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_recipe(text.str(), path);
+  constexpr uint64_t kMost = 1 << 20;
+  if (fs::is_directory(path))
+    fail(Exit::config, "the recipe {} is a folder; did you mean --data folder:{}?", path, path);
+  if (!fs::is_regular_file(path))
+    fail(Exit::config, "cannot read the recipe {}, which is no file; tools/recipes holds examples", path);
+  return parse_recipe(read_file(path, kMost, Exit::config), path);
 }
 
 void set_key(Recipe& recipe, const std::string& assignment) {
@@ -81,6 +89,7 @@ void set_key(Recipe& recipe, const std::string& assignment) {
   const bool bare_string = now[0] == '"' || now[0] == '\'';
   const bool quoted = !value.empty() && (value[0] == '"' || value[0] == '\'');
   apply(recipe, k, bare_string && !quoted ? literal(value) : value);
+  if (k.name == "train.steps") recipe.epochs = 0;  // who names steps wants so many
 }
 
 std::string to_toml(const Recipe& recipe) {

@@ -5,18 +5,20 @@
 #include <string>
 #include <vector>
 
-#include "kernels/augment.h"
+#include "data/augmenter.h"
 #include "models/simsiam.h"
 
 namespace stopgrad {
 
+/// A key that a recipe does not name keeps its value from here: those of the demo's recipe, except that the
+/// demo freezes the output norm's scale and warms up for it (a test compares them).
 struct Recipe {
   // [data]
   std::string data = "fashion_mnist";
   int64_t image_size = 0, limit = 0;
   // [augment]
   std::string augment = "grey";
-  AugmentRecipe views;
+  AugmentRecipe views = grey_recipe();
   // [net]
   std::string backbone = "small";
   std::string stem = "cifar";
@@ -33,12 +35,14 @@ struct Recipe {
   int64_t predictor_hidden = 64;
   bool predictor_hidden_norm = true, predictor_output_norm = false, predictor_fixed_rate = true;
   // [method]
+  std::string method = "simsiam";
+  double target_momentum = 0.996;
   bool stop_gradient = true;
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;
   // [train]
-  int64_t batch = 128, epochs = 0, steps = 800;
-  double base_rate = 1.0, momentum = 0.9, decay = 1e-3, warmup_epochs = 0;
+  int64_t batch = 128, epochs = 0, steps = 2000;
+  double base_rate = 0.7, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
   std::string schedule = "step", precision = "auto", device = "auto";
   bool graph = true;
   int64_t seed = 0, threads = 0;
@@ -63,7 +67,7 @@ const std::vector<RecipeKey>& recipe_keys();
 /// name the nearest known one. augment.preset is applied before the keys beside it.
 Recipe parse_recipe(const std::string& toml, const std::string& origin);
 Recipe read_recipe(const std::string& path);
-/// "train.batch=64" on top of a recipe.
+/// "train.batch=64" on top of a recipe; "train.steps=20" also sets train.epochs to 0.
 void set_key(Recipe& recipe, const std::string& assignment);
 /// TOML with every key and its meaning; parse_recipe gives the same recipe back.
 std::string to_toml(const Recipe& recipe);

@@ -67,6 +67,9 @@ void check_recipe(const Recipe& r) {
           r.precision,
           "choose float32: with projector.output_scale the rounding of shorter types moves the shift");
   in_range<int64_t>("predictor.hidden", r.predictor_hidden, 1, 65536);
+  require(r.method == "simsiam" || r.stop_gradient, "method.stop_gradient", "false",
+          "the target of byol is an average, no gradient reaches it; only simsiam runs without the wall");
+  in_range("method.target_momentum", r.target_momentum, 0.0, 1.0);
   in_range<int64_t>("method.views", r.view_count, 2, 4);
   in_range<int64_t>("train.batch", r.batch, 2, 65536);
   in_range<int64_t>("train.epochs", r.epochs, 0, 1000000);

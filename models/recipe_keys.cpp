@@ -29,8 +29,8 @@ RecipeKey key(const std::string& name, const std::string& help, At at, const Cho
     assign(member, *table.get("value"), name, text);
     if constexpr (std::is_same_v<std::decay_t<decltype(member)>, std::string>) {
       if (!choices.empty() && std::find(choices.begin(), choices.end(), member) == choices.end())
-        fail(Exit::config, "{} = {}: did you mean \"{}\"? Possible: {}", name, text,
-             nearest_word(member, choices), fmt::join(choices, ", "));
+        fail(Exit::config, "{} = {}: {}possible: {}", name, text, did_you_mean(member, choices),
+             fmt::join(choices, ", "));
     }
   };
   return k;
@@ -66,7 +66,8 @@ std::vector<RecipeKey> data_and_view_keys() {
       key("data.image_size", "side to which images of a folder are brought; 0: the set's own, 32 for folders",
           MEMBER(image_size)),
       key("data.limit", "use only the first so many training images; 0: all", MEMBER(limit)),
-      key("augment.preset", "start values of this section", MEMBER(augment), {"cifar", "imagenet", "grey"}),
+      key("augment.preset", "values that the keys below start from", MEMBER(augment),
+          {"cifar", "imagenet", "grey"}),
       floats("augment.scale", "area of the crop", 2,
              [](Recipe& r, size_t i) -> float& { return i ? r.views.scale_max : r.views.scale_min; }),
       floats("augment.ratio", "aspect of the crop, drawn log-uniformly", 2,
@@ -79,12 +80,12 @@ std::vector<RecipeKey> data_and_view_keys() {
       key("augment.grey", "probability of grey", MEMBER(views.grey)),
       key("augment.blur", "probability of Gaussian blur", MEMBER(views.blur)),
       floats(
-          "augment.blur_sigma", "its width in pixels", 2,
+          "augment.blur_sigma", "standard deviation of that blur in pixels, drawn uniformly", 2,
           [](Recipe& r, size_t i) -> float& { return i ? r.views.blur_sigma_max : r.views.blur_sigma_min; }),
       key("augment.flip", "probability of a horizontal flip", MEMBER(views.flip)),
       floats("augment.mean", "subtracted per channel, of pixels in [0, 1]", 3,
              [](Recipe& r, size_t i) -> float& { return r.views.mean[i]; }),
-      floats("augment.std", "divides per channel", 3,
+      floats("augment.std", "divides what is left, per channel", 3,
              [](Recipe& r, size_t i) -> float& { return r.views.std[i]; }),
   };
 }
@@ -95,7 +96,7 @@ std::vector<RecipeKey> network_keys() {
           MEMBER(backbone), {"small", "resnet18", "resnet34", "resnet50", "mlp"}),
       key("net.stem", "3x3 without pooling (cifar), or 7x7/2 and max pool (imagenet)", MEMBER(stem),
           {"cifar", "imagenet"}),
-      key("net.stem_stride", "of the 3x3 stem", MEMBER(stem_stride)),
+      key("net.stem_stride", "stride of the 3x3 stem", MEMBER(stem_stride)),
       key("net.widths", "of small: channels per stage; of mlp: layer widths", MEMBER(widths)),
       key("net.blocks", "of small: blocks per stage", MEMBER(blocks)),
       key("net.conv_init", "normal by fan out (torchvision's ResNet) or uniform by fan in (PyTorch's layers)",
@@ -120,9 +121,15 @@ std::vector<RecipeKey> network_keys() {
 
 std::vector<RecipeKey> method_and_training_keys() {
   return {
+      key("method.name", "byol: the targets come from a moving average of the encoder", MEMBER(method),
+          {"simsiam", "byol"}),
+      key("method.target_momentum", "of that average at the first step; rises to 1 at the end of training",
+          MEMBER(target_momentum)),
       key("method.stop_gradient", "the wall; false removes it", MEMBER(stop_gradient)),
-      key("method.similarity", "section 4.5", MEMBER(similarity), {"cosine", "cross_entropy"}),
-      key("method.symmetry", "section 4.6", MEMBER(symmetry), {"symmetric", "asymmetric", "asymmetric_2x"}),
+      key("method.similarity", "how p and z are compared: section 4.5 of the paper", MEMBER(similarity),
+          {"cosine", "cross_entropy"}),
+      key("method.symmetry", "which view predicts which: section 4.6 of the paper", MEMBER(symmetry),
+          {"symmetric", "asymmetric", "asymmetric_2x"}),
       key("method.views", "views per image of the symmetric loss", MEMBER(view_count)),
       key("method.form",
           "views one after the other, or as groups of one batch; auto: branch on the CPU, batched on CUDA",
@@ -131,16 +138,18 @@ std::vector<RecipeKey> method_and_training_keys() {
       key("train.epochs", "length of the run; 0: train.steps counts", MEMBER(epochs)),
       key("train.steps", "length of the run in steps, when epochs is 0", MEMBER(steps)),
       key("train.base_rate", "learning rate at batch 256; scaled by batch / 256", MEMBER(base_rate)),
-      key("train.momentum", "of SGD", MEMBER(momentum)),
+      key("train.momentum", "momentum of SGD", MEMBER(momentum)),
       key("train.decay", "weight decay, on every parameter", MEMBER(decay)),
-      key("train.warmup_epochs", "epochs over which the rate climbs from 0", MEMBER(warmup_epochs)),
+      key("train.warmup_epochs",
+          "epochs over which the rate climbs from 0; not that of a predictor with fixed_rate",
+          MEMBER(warmup_epochs)),
       key("train.schedule", "the cosine moves with every step or epoch", MEMBER(schedule), {"step", "epoch"}),
       key("train.precision", "type of activations; auto: bf16 on a CPU that computes it fast, else float32",
           MEMBER(precision), {"auto", "float32", "tf32", "bf16", "float64"}),
       key("train.device", "auto (CUDA where there is one), cpu, cuda or cuda:N", MEMBER(device)),
       key("train.graph", "on CUDA the step is replayed as one graph; false: launched anew, for debugging",
           MEMBER(graph)),
-      key("train.seed", "of start values, order and augmentation", MEMBER(seed)),
+      key("train.seed", "seed of the start values, the order of images and the augmentation", MEMBER(seed)),
       key("train.threads", "0: all processors of this process", MEMBER(threads)),
   };
 }
@@ -148,12 +157,13 @@ std::vector<RecipeKey> method_and_training_keys() {
 std::vector<RecipeKey> monitor_keys() {
   return {
       key("monitor.knn_every", "epochs between kNN evaluations; 0: only at the end", MEMBER(knn_every)),
-      key("monitor.knn_k", "neighbours", MEMBER(knn_k)),
-      key("monitor.knn_temperature", "of the vote exp(cosine / T)", MEMBER(knn_temperature)),
+      key("monitor.knn_k", "how many nearest neighbours vote", MEMBER(knn_k)),
+      key("monitor.knn_temperature", "T in the weight of a vote, exp(cosine / T)", MEMBER(knn_temperature)),
       key("monitor.knn_bank", "training images in the bank of the running monitor; 0: all", MEMBER(knn_bank)),
       key("monitor.checkpoint_every", "epochs between checkpoints; 0: only at the end",
           MEMBER(checkpoint_every)),
-      key("monitor.keep_checkpoints", "how many stay", MEMBER(keep_checkpoints)),
+      key("monitor.keep_checkpoints", "how many of the newest checkpoints are kept",
+          MEMBER(keep_checkpoints)),
       key("monitor.collapse_spread", "alarm when the spread (1 healthy, 0 collapsed) falls below",
           MEMBER(collapse_spread)),
       key("monitor.fail_on_collapse", "the alarm ends the run with exit code 6", MEMBER(fail_on_collapse)),

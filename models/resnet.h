@@ -16,7 +16,7 @@ struct ResNetConfig {
   int stem_stride = 1;
   int in_channels = 3;
   ConvInit conv_init = ConvInit::fan_out;
-  bool zero_gamma = true;  // last batch norm of each block starts at 0 (paper, section 4)
+  bool zero_gamma = true;  // last batch norm of each block starts at 0, as in the paper
 };
 
 /// "resnet18", "resnet34", "resnet50"; throws Error(Exit::config) for another name.

@@ -1,8 +1,14 @@
 #include "models/run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <utility>
 
 #include "engine/file.h"
 #include "engine/safetensors.h"
@@ -48,7 +54,21 @@ RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
   if (error) fail(Exit::write, "cannot make the folder {}: {}", path_, error.message());
 }
 
-void RunFolder::write_recipe(const Recipe& recipe) const {
+/// From the first change on until the end.
+void RunFolder::keep_others_out() {
+  if (!exists() || lock_ >= 0) return;
+  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(std::exchange(lock_, -1));
+  fail(Exit::usage, "another run is under way in {}; choose another --out, or wait for its end", path_);
+}
+
+RunFolder::~RunFolder() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void RunFolder::write_recipe(const Recipe& recipe) {
+  keep_others_out();
   if (exists()) write_file(path_ + "/recipe.toml", to_toml(recipe));
 }
 
@@ -97,14 +117,26 @@ void RunFolder::finish_lines() {
     fail(Exit::write, "{}; the last {} bytes of the record are lost", fault, waiting_.size());
 }
 
+namespace {
+/// How many of the first `bytes` of a record end with a whole line: a power cut may have taken the end of
+/// one.
+uint64_t whole_lines(const std::string& path, uint64_t bytes) {
+  std::ifstream in(path, std::ios::binary);
+  for (; bytes > 0; --bytes)
+    if (in.seekg(static_cast<std::streamoff>(bytes - 1)); in.peek() == '\n') break;
+  return bytes;
+}
+}  // namespace
+
 void RunFolder::go_on(const std::string& checkpoint, uint64_t metrics_bytes) {
+  keep_others_out();
   waiting_.clear();
   metrics_bytes_ = 0;
   if (!exists() || !lies_in(checkpoint, path_)) return;
   std::error_code error;
   const auto present = fs::file_size(metrics_path(), error);
   if (error) return;
-  metrics_bytes_ = std::min<uint64_t>(present, metrics_bytes);
+  metrics_bytes_ = whole_lines(metrics_path(), std::min<uint64_t>(present, metrics_bytes));
   if (present > metrics_bytes_) fs::resize_file(metrics_path(), metrics_bytes_, error);
   if (error)
     fail(Exit::write, "cannot cut {} to the {} bytes of the steps done: {}; is another program using it?",

@@ -13,9 +13,13 @@ class RunFolder {
 
   /// Makes the folder. An empty path: there is none, and nothing is kept.
   explicit RunFolder(std::string path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   bool exists() const { return !path_.empty(); }
-  void write_recipe(const Recipe& recipe) const;
+  /// The beginning of a run, as is go_on: Error(Exit::usage) while another one is under way in the folder.
+  void write_recipe(const Recipe& recipe);
 
   std::string checkpoint_path(int64_t step) const;
   /// Removes all but the newest `keep` checkpoints up to `step`; those of later steps are not touched.
@@ -36,8 +40,10 @@ class RunFolder {
  private:
   std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
   std::string write_waiting();
+  void keep_others_out();
 
   std::string path_;
+  int lock_ = -1;        // the folder, open and locked
   std::string waiting_;  // lines that are not in metrics.jsonl yet
   bool told_ = false;    // the alarm, since the last line that could be written
   uint64_t metrics_bytes_ = 0;

@@ -1,6 +1,6 @@
 #include "models/run_state.h"
 
-#include <cstdlib>
+#include <charconv>
 
 #include "engine/safetensors.h"
 
@@ -27,9 +27,11 @@ std::string identity(Recipe r) {
 
 int64_t number(const Metadata& metadata, const std::string& path, const char* key) {
   const auto found = metadata.find(key);
-  char* end = nullptr;
-  const int64_t value = found == metadata.end() ? -1 : std::strtoll(found->second.c_str(), &end, 10);
-  if (value < 0 || *end != 0)
+  constexpr int64_t kMost = int64_t{1} << 53;  // sums of such numbers stay numbers
+  const std::string text = found == metadata.end() ? "" : found->second;
+  int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > kMost)
     fail(Exit::checkpoint, "{}: no usable '{}' in its metadata; not a checkpoint of a run", path, key);
   return value;
 }

@@ -2,14 +2,6 @@
 
 namespace stopgrad {
 
-namespace {
-/// [V, N, H, W, C] -> [V * N, H, W, C]
-Tensor flatten_views(const Tensor& views) {
-  const Shape& s = views.shape();
-  return views.reshape({s[0] * s[1], s[2], s[3], s[4]});
-}
-}  // namespace
-
 SimSiam::SimSiam(const SimSiamConfig& config) : config_(config), encoder_(config.encoder) {
   if (config.predictor == SimSiamConfig::Predictor::none) return;
   const int d = encoder_.projection_size();
@@ -34,18 +26,20 @@ int SimSiam::views() const {
   }
 }
 
-/// (predicting view, target view)
-std::vector<std::pair<int, int>> SimSiam::directions() const {
+std::vector<std::pair<size_t, size_t>> SimSiam::directions() const {
   if (config_.symmetry == SimSiamConfig::Symmetry::asymmetric) return {{0, 1}};
   if (config_.symmetry == SimSiamConfig::Symmetry::asymmetric_2x) return {{0, 1}, {2, 3}};
-  std::vector<std::pair<int, int>> out;
-  for (int i = 0; i < config_.views; ++i)
-    for (int j = 0; j < config_.views; ++j)
+  const auto views = static_cast<size_t>(config_.views);
+  std::vector<std::pair<size_t, size_t>> out;
+  for (size_t i = 0; i < views; ++i)
+    for (size_t j = 0; j < views; ++j)
       if (i != j) out.emplace_back(i, j);
   return out;
 }
 
-SimSiam::View SimSiam::branch(Pass& pass, const Var& x) {
+/// With an asymmetric loss h also runs on views that are only targets, and no gradient comes of it: one path
+/// for all losses is worth that forward pass.
+View SimSiam::online(Pass& pass, const Var& x) {
   View out;
   {
     Tape::Scope scope(pass.tape, "encoder");
@@ -61,28 +55,12 @@ SimSiam::View SimSiam::branch(Pass& pass, const Var& x) {
   return out;
 }
 
-/// The two forms differ in here and nowhere else.
-std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
-  const int64_t count = views.shape()[0], batch = views.shape()[1];
-  std::vector<View> out;
-  if (config_.form == ViewForm::branch) {
-    for (int64_t v = 0; v < count; ++v) {
-      Tape::Scope scope(tape, fmt::format("view {}", v + 1));
-      Pass pass{tape};
-      const Var x = tape.input(flatten_views(views.part(v, v + 1)), "view");
-      out.push_back(branch(pass, x));
-    }
-    return out;
-  }
-  Pass pass{.tape = tape, .groups = static_cast<int>(count)};
-  const Var x = tape.input(flatten_views(views), "views");
-  const View all = branch(pass, x);
-  for (int64_t v = 0; v < count; ++v) {
-    Tape::Scope scope(tape, fmt::format("view {}", v + 1));
-    View part;
-    part.z = rows(all.z, v * batch, (v + 1) * batch);
-    part.p = predictor_ ? rows(all.p, v * batch, (v + 1) * batch) : part.z;
-    out.push_back(part);
+std::vector<Var> SimSiam::targets(Tape& tape, const Tensor&, const std::vector<View>& online) {
+  std::vector<Var> out(online.size());
+  for (auto [i, j] : directions()) {
+    if (out[j].value.defined()) continue;
+    Tape::Scope scope(tape, fmt::format("view {}", j + 1));
+    out[j] = config_.stop_gradient ? detach(online[j].z) : online[j].z;  // the wall
   }
   return out;
 }
@@ -90,18 +68,11 @@ std::vector<SimSiam::View> SimSiam::per_view(Tape& tape, const Tensor& views) {
 MethodOutput SimSiam::loss(Tape& tape, const Tensor& views) {
   ENSURE(views.shape().rank() == 5 && views.shape()[0] == this->views(),
          "simsiam: views are {}, not [{},N,H,W,C]", views.shape(), this->views());
-  const std::vector<View> view = per_view(tape, views);
-  std::vector<Var> target(view.size());
-  for (auto [i, j] : directions()) {
-    Var& t = target[static_cast<size_t>(j)];
-    if (t.value.defined()) continue;
-    Tape::Scope scope(tape, fmt::format("view {}", j + 1));
-    const Var& z = view[static_cast<size_t>(j)].z;
-    t = config_.stop_gradient ? detach(z) : z;  // the wall
-  }
+  const std::vector<View> view =
+      per_view(tape, views, config_.form, [this](Pass& pass, const Var& x) { return online(pass, x); });
+  const std::vector<Var> target = targets(tape, views, view);
   std::vector<Direction> pairs;
-  for (auto [i, j] : directions())
-    pairs.push_back({view[static_cast<size_t>(i)].p, target[static_cast<size_t>(j)]});
+  for (auto [i, j] : directions()) pairs.push_back({view[i].p, target[j]});
   MethodOutput out;
   out.loss = config_.similarity == SimSiamConfig::Similarity::cosine ? cosine_loss(pairs)
                                                                      : softmax_similarity(pairs);

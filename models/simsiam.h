@@ -1,5 +1,6 @@
 #pragma once
 // SimSiam (Chen and He 2020, arXiv 2011.10566, section 3) with the switches of its ablations (section 4).
+// docs/method.md explains the method beside this code.
 #include <memory>
 
 #include "models/encoder.h"
@@ -33,13 +34,16 @@ class SimSiam : public Method {
   int feature_size() const override { return encoder_.feature_size(); }
   int views() const override;
 
+ protected:
+  /// What view j's prediction is compared with, for each j that is a target: here its own z, behind the wall.
+  virtual std::vector<Var> targets(Tape& tape, const Tensor& views, const std::vector<View>& online);
+  const SimSiamConfig& config() const { return config_; }
+  Encoder& encoder() { return encoder_; }
+
  private:
-  struct View {
-    Var z, p;
-  };
-  View branch(Pass& pass, const Var& x);
-  std::vector<View> per_view(Tape& tape, const Tensor& views);
-  std::vector<std::pair<int, int>> directions() const;
+  View online(Pass& pass, const Var& x);
+  /// (predicting view, target view)
+  std::vector<std::pair<size_t, size_t>> directions() const;
 
   SimSiamConfig config_;
   Encoder encoder_;

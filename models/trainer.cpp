@@ -72,8 +72,11 @@ bool Trainer::wants_rank() const {
 void Trainer::launch_step() {
   Launched step{{.step = step_, .total_steps = total_steps_, .epoch = epoch_of(step_)}, Clock::now()};
   std::tie(step.report.rate, step.report.predictor_rate) = rates();
-  const StepInputs inputs{step_, static_cast<uint32_t>(step.report.epoch), batch_of(step_), step.report.rate,
-                          step.report.predictor_rate};
+  const StepInputs inputs{.progress = static_cast<double>(step_) / static_cast<double>(total_steps_),
+                          .epoch = static_cast<uint32_t>(step.report.epoch),
+                          .index = batch_of(step_),
+                          .rate = step.report.rate,
+                          .predictor_rate = step.report.predictor_rate};
   try {
     work_.start(inputs, wants_rank());
   } catch (const Error& e) {
@@ -136,7 +139,7 @@ RunEnd Trainer::run(const TrainerEvents& events) {
       save(events, true);
       return RunEnd::collapsed;
     }
-    if (due(r.knn_every)) evaluate(events);
+    if (due(r.knn_every)) try_to_evaluate(events);
     const bool stop = !last && events.stop && events.stop();
     if (stop) report(0, events);
     if (stop || due(r.checkpoint_every)) save(events, stop || last);
@@ -159,6 +162,21 @@ void Trainer::watch_for_collapse(const StepReport& report, const TrainerEvents& 
                            model_.recipe().stop_gradient
                                ? "Look at the learning rate and at predictor.kind"
                                : "The wall is removed (method.stop_gradient = false)"));
+}
+
+/// Steps are worth more than a figure on them: without the memory for an evaluation the run goes on.
+void Trainer::try_to_evaluate(const TrainerEvents& events) {
+  std::string fault;
+  try {
+    return evaluate(events);
+  } catch (const Error& e) {
+    if (e.code() != Exit::memory || !events.alarm) throw;
+    fault = e.what();
+  } catch (const std::bad_alloc&) {
+    if (!events.alarm) throw;
+    fault = "out of memory";
+  }
+  events.alarm("kNN is not measured: " + fault);
 }
 
 void Trainer::evaluate(const TrainerEvents& events) {

@@ -36,8 +36,8 @@ enum class RunEnd { finished, stopped, collapsed };
 struct TrainerEvents {
   std::function<void(const StepReport&)> step;
   std::function<void(const KnnReport&)> knn;
-  std::function<void(const std::string&)> alarm;       // collapse, named
-  std::function<void(const std::string&)> checkpoint;  // path of a file just written
+  std::function<void(const std::string&)> alarm;       // a sentence: a collapse, or a file not written
+  std::function<void(const std::string&)> checkpoint;  // the path of a file just written
   std::function<bool()> stop;                          // asked after every step
 };
 
@@ -82,6 +82,7 @@ class Trainer {
   std::pair<double, double> rates() const;
   void write_metrics(const StepReport& report, const TrainerEvents& events);
   void watch_for_collapse(const StepReport& report, const TrainerEvents& events);
+  void try_to_evaluate(const TrainerEvents& events);
   void evaluate(const TrainerEvents& events);
   void save(const TrainerEvents& events, bool ends);
 

@@ -38,7 +38,7 @@ void TrainingStep::start(const StepInputs& inputs, bool with_rank) {
   sgd_.set_rates(inputs.rate, inputs.predictor_rate);
   Launched launched{.place = place_, .with_rank = with_rank, .view_seconds = 0};
   graphs_[feed_.slot()].run([&] { work(launched); }, with_rank);
-  model_.method().after_step(inputs.step);
+  model_.method().after_step(inputs.progress);
   fetched_[place_]->fetch_from(meters_.raw());
   place_ = 1 - place_;
   launched_.push_back(launched);

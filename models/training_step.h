@@ -15,7 +15,7 @@ namespace stopgrad {
 
 /// What a step is told.
 struct StepInputs {
-  int64_t step = 0;
+  double progress = 0;  // share of the run before this step
   uint32_t epoch = 0;
   std::span<const int64_t> index;  // images of the batch
   double rate = 0, predictor_rate = 0;

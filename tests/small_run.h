@@ -14,6 +14,8 @@ namespace fs = std::filesystem;
 
 inline Recipe small_recipe() {
   return parse_recipe(R"(
+    [augment]
+    preset = "cifar"
     [net]
     widths = [4, 8]
     blocks = [1, 1]

@@ -236,6 +236,8 @@ TEST_CASE("open_dataset reads IDX pairs, the test pair after a semicolon", "[dat
   CHECK(has(error_of(Exit::config, [&] { open_dataset("idx:" + images + "," + labels, Split::test); }),
             "no test"));
   error_of(Exit::config, [] { open_dataset("idx", Split::train); });
+  CHECK_FALSE(has_test_split("idx:" + images + "," + labels));
+  CHECK(has_test_split("idx:" + images + "," + labels + ";" + one));
 }
 
 TEST_CASE("nearest_word finds what was meant and nothing far-fetched", "[data]") {

@@ -132,6 +132,17 @@ TEST_CASE("a train folder that is a link is not followed either", "[data]") {
       has(error_of(Exit::data, [&] { list_split(folder.root.string(), Split::train); }), folder.at("train")));
 }
 
+TEST_CASE("a held-out folder has one of its usual names, and a folder needs no prefix", "[data]") {
+  for (const char* name : {"val", "valid", "validation", "test"}) {
+    Folder folder;
+    for (const char* file : {"train/a/1.png", "train/b/1.png"}) folder.image(file, 1);
+    folder.image(std::string(name) + "/b/2.png", 2);
+    CHECK(open_dataset(folder.root, Split::train).count == 2);
+    CHECK(open_dataset("folder:" + folder.root.string(), Split::test).files ==
+          std::vector<std::string>{std::string(name) + "/b/2.png"});
+  }
+}
+
 TEST_CASE("a folder's splits are its train and val folders", "[data]") {
   const Folder folder;
   for (const char* name : {"train/a/1.png", "train/b/1.png", "train/c/1.png", "val/c/2.png", "val/b/2.png"})

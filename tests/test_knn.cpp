@@ -34,6 +34,14 @@ TEST_CASE("kNN votes as the golden vector says", "[knn]") {
   CHECK(nearest_neighbours(b, q, 100).k == 6);
 }
 
+TEST_CASE("a sharp vote goes to the nearest, though its powers are beyond doubles", "[knn]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  const Tensor bank = Tensor::of<float>(pool, {2, 2}, {.8f, .6f, 1, 0}),
+               query = Tensor::of<float>(pool, {1, 2}, {1, 0});
+  CHECK(knn_predict(bank, {0, 1}, query, 2, 1e-3) == std::vector<int32_t>{1});
+}
+
 TEST_CASE("features that are not finite have no neighbours, and the search says so", "[knn]") {
   cpu::Context context(1);
   const Pool pool(Device{.cpu = &context});

@@ -46,8 +46,9 @@ TEST_CASE("parameter counts are the paper's", "[models]") {
 }
 
 TEST_CASE("twenty steps equal seven, a resume, and thirteen more, bit for bit", "[trainer]") {
-  for (int64_t threads : {1, 2}) {
+  for (const auto& [method, threads] : {std::pair{"simsiam", 1}, {"simsiam", 2}, {"byol", 2}}) {
     Recipe recipe = small_recipe();
+    recipe.method = method;
     recipe.threads = threads;
     const Dataset& set = small_set();
     Folder whole, parts;
@@ -235,6 +236,19 @@ TEST_CASE("meters tell health, collapse and collapse onto few directions apart",
   CHECK(spread_of(collapsed) < 0.01);
   CHECK(spread_of(one_bit) > 0.95);      // the spread is fooled
   CHECK(effective_rank(one_bit) < 1.1);  // the rank is not
+}
+
+TEST_CASE("the rank of rows with one value each is their number less the one that centring takes",
+          "[diagnostics]") {
+  cpu::Context context(1);
+  const Pool pool(Device{.cpu = &context});
+  for (const int rows : {8, 24})  // less than channels, and more
+    for (const int channels : {8, 12}) {
+      std::vector<float> z(size_t(rows) * size_t(channels));
+      for (int i = 0; i < rows; ++i) z[size_t(i) * size_t(channels) + size_t(i % 8)] = 3;
+      INFO(rows << " x " << channels);
+      CHECK(effective_rank(Tensor::of(pool, {rows, channels}, z)) == Approx(7).margin(1e-4));
+    }
 }
 
 TEST_CASE("a batch too small for batch norm says what to do", "[models]") {

@@ -35,6 +35,17 @@ TEST_CASE("a recipe survives the way to TOML and back", "[recipe]") {
   CHECK_THAT(text, Catch::Contains("scale = [0.3, 0.9]") && Catch::Contains("base_rate = 0.001"));
 }
 
+TEST_CASE("the default recipe is the demo's, but for what makes its collapse quick", "[recipe]") {
+  Recipe demo = read_recipe(STOPGRAD_SOURCE_DIR "/tools/recipes/fashion_mnist.toml");
+  CHECK(demo.projector_output_scale == 0.001);
+  CHECK(demo.warmup_epochs == 0.2);
+  demo.projector_output_scale = demo.warmup_epochs = 0;
+  CHECK(to_toml(Recipe{}) == to_toml(demo));
+  Recipe preset;
+  set_key(preset, "augment.preset=" + preset.augment);  // its values are those of the preset it names
+  CHECK(to_toml(Recipe{}) == to_toml(preset));
+}
+
 TEST_CASE("recipe errors name file, line, key and the nearest known key", "[recipe]") {
   auto refused = [](const std::string& text, const std::string& part) {
     INFO(text);
@@ -66,7 +77,17 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   refused("[projector]\noutput_scale = 0.1\n[train]\nprecision = \"bf16\"", "choose float32");
   Recipe r;
   CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
-  CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"), Catch::Contains("nonsense.key"));
+  CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"),
+                    Catch::Contains("nonsense.key") && !Catch::Contains("did you mean"));
+  CHECK_THROWS_WITH(set_key(r, "batch=1"), Catch::Contains("did you mean train.batch?"));
+  CHECK_THROWS_WITH(set_key(r, "net.backbone=vgg"), !Catch::Contains("did you mean"));
+  r.epochs = 800;
+  set_key(r, "train.steps=20");
+  CHECK(r.epochs == 0);
+  CHECK(r.steps == 20);
+  const std::string folder = std::filesystem::temp_directory_path();
+  CHECK_THROWS_WITH(read_recipe(folder), Catch::Contains("--data folder:" + folder));
+  CHECK_THROWS_WITH(read_recipe("/dev/null"), Catch::Contains("no file"));
 }
 
 TEST_CASE("a wrong recipe is told before a device is looked for", "[recipe]") {

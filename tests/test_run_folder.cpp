@@ -221,6 +221,58 @@ TEST_CASE("a checkpoint with a damaged recipe, of another version or with NaN is
   refused("stopgrad.recipe", "[train]\nbatsh = 8", "train.batch");
   refused("stopgrad.recipe", "[train]\nbatch = 1", "train.batch = 1");
   refused("stopgrad.version", "2", "version");
+  const auto with = [&](const char* key, const std::string& value) {
+    INFO(key << " = " << value);
+    Metadata bad = good;
+    bad[key] = value;
+    save_checkpoint(path, model.slab(), bad);
+  };
+  for (const char* size : {"8x8", "8x8x3x3", "8x8x3 ", "99999999999x8x3", "8x8x2"}) {
+    with("stopgrad.image_size", size);
+    CHECK_THAT(failure([&] { load_model(path, 1); }).second, Catch::Contains("image size"));
+  }
+  for (const char* number : {"", "-1", "1.5", "9223372036854775807"}) {
+    with("stopgrad.low_steps", number);
+    Trainer trainer(model, small_set(), nullptr, "");
+    CHECK_THAT(failure([&] { trainer.resume(path); }).second, Catch::Contains("low_steps"));
+  }
   model.slab().values.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
   refused("stopgrad.version", kCheckpointVersion, "not finite");
+}
+
+TEST_CASE("two runs do not write into one folder", "[run_folder]") {
+  Folder folder;
+  RunFolder first(folder.path.string()), second(folder.path.string());
+  first.write_recipe(small_recipe());
+  const auto [code, text] = failure([&] { second.write_recipe(small_recipe()); });
+  CHECK(code == Exit::usage);
+  CHECK_THAT(text, Catch::Contains("under way"));
+  first.write_recipe(small_recipe());
+}
+
+TEST_CASE("a line that a power cut has torn is cut off, with what its step has left", "[run_folder]") {
+  Folder folder;
+  const Recipe recipe = three_epochs();
+  run_in(folder, recipe);
+  const std::string whole = metrics_of(folder.path);
+  const fs::path record = folder.path / "metrics.jsonl";
+  fs::resize_file(record, fs::file_size(record) - 7);
+  RunFolder(folder.path.string()).go_on(checkpoint(folder, 12), 1 << 20);
+  std::ifstream in(record);
+  const std::string left((std::istreambuf_iterator<char>(in)), {});
+  CHECK(left.back() == '\n');
+  CHECK(std::count(left.begin(), left.end(), '\n') == std::count(whole.begin(), whole.end(), '\n') - 1);
+}
+
+TEST_CASE("a run for whose evaluation the memory is short tells so and keeps its steps", "[run_folder]") {
+  Folder folder;
+  Model model(three_epochs(), {8, 8, 3});
+  Trainer trainer(model, small_set(), &small_set(), folder.path.string());
+  TrainerEvents events;
+  std::string told;
+  events.knn = [](const KnnReport&) { throw Error(Exit::memory, "so many MiB"); };
+  events.alarm = [&](const std::string& text) { told += text; };
+  CHECK(trainer.run(events) == RunEnd::finished);
+  CHECK_THAT(told, Catch::Contains("kNN is not measured: so many MiB"));
+  CHECK(fs::exists(checkpoint(folder, 12)));
 }

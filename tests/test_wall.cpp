@@ -162,6 +162,27 @@ TEST_CASE("the shift of the output norm gets a gradient only where there is no w
   }
 }
 
+TEST_CASE("a kept scale of the output norm is seen by the predictor's hidden norm alone", "[wall]") {
+  // The loss does not see the length of z. The hidden norm does, once eps (1e-5) counts beside the variance
+  // of its inputs, which is about a third of the scale's square.
+  auto encoder_gradient = [](double scale) {
+    SimSiamConfig c = toy_config();
+    c.encoder.output_scale = scale;
+    Toy toy(c);
+    toy.gradient();
+    std::vector<double> out;
+    for (const Parameter* p : toy.slab.parameters()) {
+      if (!p->name.starts_with("encoder.") || !p->trainable) continue;
+      const std::vector<double> g = p->grad.to_vector<double>();
+      out.insert(out.end(), g.begin(), g.end());
+    }
+    return out;
+  };
+  const std::vector<double> one = encoder_gradient(1);
+  CHECK(distance(encoder_gradient(0.1), one) < 0.01);
+  CHECK(distance(encoder_gradient(0.001), one) > 0.1);
+}
+
 TEST_CASE("the similarities, symmetries and view counts of the paper have right gradients",
           "[wall][gradient]") {
   SimSiamConfig c = toy_config();

@@ -20,12 +20,15 @@ inline SimSiamConfig toy_config(bool residual = false) {
 struct Toy {
   cpu::Context context{1};
   Pool pool{Device{.cpu = &context}, 1 << 20};
-  SimSiam method;
+  std::unique_ptr<SimSiam> owned;
+  SimSiam& method;
   ParameterSlab slab;
   Tensor views;  // [V, 5, 2, 2, 3]
 
   explicit Toy(const SimSiamConfig& config, uint64_t seed = 1)
-      : method(config), slab(pool, DType::f64, [&](Visitor& v) { method.visit(v); }) {
+      : Toy(std::make_unique<SimSiam>(config), seed) {}
+  explicit Toy(std::unique_ptr<SimSiam> any, uint64_t seed = 1)
+      : owned(std::move(any)), method(*owned), slab(pool, DType::f64, [&](Visitor& v) { method.visit(v); }) {
     pool.set_poison(true);
     slab.initialize(seed);
     const Shape shape{method.views(), 5, 2, 2, 3};

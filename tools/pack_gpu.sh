@@ -8,13 +8,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-install-gpu}
 build=build/gpu
-libraries='libfmt|libjpeg|libz|libgomp'  # the rest comes with every system, its driver and CUDA
+libraries='libfmt|libjpeg|libz|libgomp|libbenchmark'  # these travel along
+system='linux-vdso|(/lib64/)?ld-linux|lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|cuda)\.so'  # these every system with a driver has
 limit_mib=64
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DSTOPGRAD_DEVICE=cuda -DSTOPGRAD_ARCH=x86-64-v3 \
   -DSTOPGRAD_ONEDNN=OFF -DSTOPGRAD_TEST_DATA=. >/dev/null
-targets=(simsiam bench_step bench_ladder bench_knn cuda_tests cuda_training_tests cuda_ladder_tests)
-! grep -q bench_kernels bench/CMakeLists.txt || targets+=(bench_kernels)
+targets=(simsiam bench_step bench_kernels bench_ladder bench_knn cuda_tests cuda_training_tests cuda_ladder_tests)
 cmake --build "$build" --target "${targets[@]}"
 rm -rf "$folder"
 # Not the whole installation, which would build all that it holds: the parts by name.
@@ -42,16 +42,30 @@ tar -C "$(dirname "$folder")" -czf "$archive" "$(basename "$folder")"
 tar -C "$there" -xzf "$archive" && mv "$there/$(basename "$folder")" "$there/moved"
 clean() { (cd "$there" && env -i PATH=/usr/bin:/bin HOME="$there" "$@"); }
 for program in "$there"/moved/bin/*; do
-  outside=$(clean ldd "$program" | awk -v wanted="^($libraries)" -v home="$there" '$1 ~ wanted && index($3, home) != 1')
-  [ -z "$outside" ] || { echo "pack_gpu: $(basename "$program") takes $outside" >&2; exit 1; }
+  name=$(basename "$program")
+  outside=$(clean ldd "$program" | awk -v known="^($system)" -v home="$there" '$1 !~ known && index($3, home) != 1 {print $1}')
+  [ -z "$outside" ] || { echo "pack_gpu: $name takes from outside of the folder:" $outside >&2; exit 1; }
+  clean "$program" --help >"$there/says" 2>&1 || { echo "pack_gpu: $name --help ended with $?:" >&2; cat "$there/says" >&2; exit 1; }
 done
 clean moved/bin/simsiam info >/dev/null
 clean moved/bin/simsiam train moved/share/stopgrad/recipes/fashion_mnist.toml --device auto --data synthetic --quiet --out run \
   --set train.steps=2 --set train.batch=16 --set data.limit=64 --set monitor.knn_every=0 >/dev/null
-if ! command -v nvidia-smi >/dev/null; then  # with a GPU, tools/test_gpu.sh is the test
-  status=0
-  clean moved/bin/bench_step --net tiny --device cuda 2>"$there/says" || status=$?
-  [ $status -eq 8 ] && grep -q 'driver' "$there/says" || { echo "pack_gpu: --device cuda ended with $status:" >&2; cat "$there/says" >&2; exit 1; }
+# Without a GPU each program says that it wants a driver; with one, tools/test_gpu.sh is the test.
+refuses() {  # exit code, command...
+  local status=0
+  clean "${@:2}" >"$there/says" 2>&1 || status=$?
+  [ $status -eq "$1" ] && grep -q driver "$there/says" && return
+  echo "pack_gpu: without a GPU ${*:2} ended with $status, not with $1 and a word about the driver:" >&2
+  cat "$there/says" >&2
+  exit 1
+}
+if ! command -v nvidia-smi >/dev/null; then
+  refuses 8 moved/bin/simsiam train moved/share/stopgrad/recipes/fashion_mnist.toml --device cuda --data synthetic --out none
+  refuses 8 moved/bin/bench_step --net tiny --device cuda
+  refuses 8 moved/bin/bench_knn --device cuda --bank 300 --queries 20 --width 16 --k 5 --rounds 1
+  refuses 8 moved/bin/bench_kernels --device cuda
+  refuses 8 moved/bin/bench_ladder cosine_loss_forward
+  for name in cuda_tests cuda_training_tests cuda_ladder_tests; do refuses 77 moved/bin/$name; done
 fi
 mib=$(du -sm "$archive" | cut -f1)
 [ "$mib" -lt $limit_mib ] || { echo "pack_gpu: $archive has $mib MiB, more than $limit_mib" >&2; exit 1; }

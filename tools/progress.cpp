@@ -1,11 +1,11 @@
 #include "tools/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
+#include <cstdio>
 
 #include "tools/commands/commands.h"
 
@@ -22,19 +22,23 @@ std::string bar(double share) {
   for (int i = 0; i < kBar; ++i) out += i < full ? '#' : '.';
   return out + "]";
 }
+
+size_t terminal_columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
 }  // namespace
 
-bool colours_wanted() {
-  const char *no = std::getenv("NO_COLOR"), *term = std::getenv("TERM");
-  return isatty(STDERR_FILENO) && (!no || !*no) && term && std::strcmp(term, "dumb") != 0;
+void say(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stderr);
+  std::fflush(stderr);
 }
 
 Progress::Progress(int64_t first_step, int64_t images_per_step, bool quiet)
     : quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),
       images_per_step_(images_per_step),
-      start_(Clock::now()),
-      last_draw_(start_ - std::chrono::hours(1)),
+      last_draw_(Clock::now() - std::chrono::hours(1)),
       first_step_(first_step) {}
 
 void Progress::step(const StepReport& r) {
@@ -51,24 +55,25 @@ void Progress::step(const StepReport& r) {
   last_draw_ = now;
   const double done = static_cast<double>(r.step + 1), total = static_cast<double>(r.total_steps);
   const std::string text = fmt::format(
-      "step {}/{} epoch {}  loss {:+.4f}  spread {:.3f}  rank {:.1f}  rate {:.4f}/{:.4f}  {:.0f} img/s  left "
-      "{}",
-      r.step + 1, r.total_steps, r.epoch, r.loss, r.spread, rank_, r.rate, r.predictor_rate, rate_,
-      clock_text((total - done) * seconds_per_step_));
-  if (terminal_) fmt::print(stderr, "\r\033[K{} {}", bar(done / total), text);
-  else fmt::print(stderr, "{}\n", text);
+      "step {}/{} epoch {}  loss {:+.4f}  spread {:.3f}  rank {:.1f}  left {}  {:.0f} views/s  rate "
+      "{:.4f}/{:.4f}",
+      r.step + 1, r.total_steps, r.epoch, r.loss, r.spread, rank_,
+      clock_text((total - done) * seconds_per_step_), rate_, r.rate, r.predictor_rate);
+  if (!terminal_) return say(text);
+  // One character less than the terminal is wide: a line that wraps could not be drawn over.
+  const std::string whole = fmt::format("{} {}", bar(done / total), text);
+  std::fputs(("\r\033[K" + whole.substr(0, terminal_columns() - 1)).c_str(), stderr);
   std::fflush(stderr);
   drawn_ = terminal_;
 }
 
 void Progress::line(const std::string& text) {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
-  fmt::print(stderr, "{}\n", text);
+  say((drawn_ ? "\r\033[K" : "") + text);
   drawn_ = false;
 }
 
 void Progress::finish() {
-  if (drawn_) fmt::print(stderr, "\n");
+  if (drawn_) say("");
   drawn_ = false;
 }
 

@@ -16,18 +16,17 @@ class Progress {
   /// A line of its own, above the bar.
   void line(const std::string& text);
   void finish();
-  double images_per_second() const { return rate_; }
 
  private:
   using Clock = std::chrono::steady_clock;
   bool quiet_, terminal_, drawn_ = false;
   int64_t images_per_step_;
-  Clock::time_point start_, last_draw_;
+  Clock::time_point last_draw_;
   double rate_ = 0, rank_ = 0, seconds_per_step_ = 0;
   int64_t first_step_;
 };
 
-/// Whether colours may be used on stderr: a terminal, NO_COLOR unset, TERM not dumb.
-bool colours_wanted();
+/// A line on stderr; one that cannot be written is not worth more than what it tells of.
+void say(const std::string& text);
 
 }  // namespace stopgrad::tools

@@ -7,15 +7,15 @@
 namespace stopgrad::bench {
 namespace {
 
-/// Empty where cuDNN, or a kernel of it for this call, is not there.
-template <class T>
-std::shared_ptr<CudnnBatchNorm<T>> make(const Device& device, int rows, int channels, bool relu,
-                                        bool residual) {
+/// What prepare() returns after it has run once; empty where cuDNN, or a kernel of it for this call, is not
+/// there, which some functions say only when they run.
+template <class F>
+auto or_none(const Device& device, F prepare) -> decltype(prepare()) {
   try {
-    return std::make_shared<CudnnBatchNorm<T>>(*device.cuda, rows, channels, relu, residual);
+    return prepare();
   } catch (const Error&) {
     if (!device.cuda->usable()) throw;
-    return nullptr;
+    return {};
   }
 }
 
@@ -24,17 +24,18 @@ std::shared_ptr<CudnnBatchNorm<T>> make(const Device& device, int rows, int chan
 template <class T>
 Baseline<BatchNormForward<T>> cudnn_batch_norm(const BatchNormForward<T>& call, const Device& device) {
   if (call.groups != 1 || !call.gamma || !call.beta || (call.residual && !call.relu)) return {};
-  const auto library = make<T>(device, call.rows, call.channels, call.relu, call.residual != nullptr);
-  if (!library) return {};
-  return {"cuDNN", [library](const BatchNormForward<T>& c) { library->forward(c); }};
+  return or_none(device, [&]() -> Baseline<BatchNormForward<T>> {
+    const auto library = std::make_shared<CudnnBatchNorm<T>>(*device.cuda, call.rows, call.channels,
+                                                             call.relu, call.residual != nullptr);
+    library->forward(call);
+    return {"cuDNN", [library](const BatchNormForward<T>& c) { library->forward(c); }};
+  });
 }
 
 /// Its backward wants what its forward left: y, for the ReLU, and a reserve.
 template <class T>
 Baseline<BatchNormBackward<T>> cudnn_batch_norm(const BatchNormBackward<T>& call, const Device& device) {
   if (call.groups != 1 || !call.gamma || !call.beta || call.has_residual) return {};
-  const auto library = make<T>(device, call.rows, call.channels, call.relu, false);
-  if (!library) return {};
   cuda::Context* const context = device.cuda;
   const auto allocate = [context](size_t bytes) {
     return std::shared_ptr<void>(context->allocate(bytes), [context](void* at) { context->free(at); });
@@ -57,12 +58,17 @@ Baseline<BatchNormBackward<T>> cudnn_batch_norm(const BatchNormBackward<T>& call
                               .rstd = mean + call.channels,
                               .running_mean = nullptr,
                               .running_var = nullptr};
-  library->forward(forward);
-  return {"cuDNN", [library, forward, y, statistics](const BatchNormBackward<T>& c) {
-            BatchNormForward<T> own = forward;
-            own.gamma = c.gamma, own.beta = c.beta;
-            library->backward(c, own);
-          }};
+  return or_none(device, [&]() -> Baseline<BatchNormBackward<T>> {
+    const auto library =
+        std::make_shared<CudnnBatchNorm<T>>(*device.cuda, call.rows, call.channels, call.relu, false);
+    library->forward(forward);
+    library->backward(call, forward);
+    return {"cuDNN", [library, forward, y, statistics](const BatchNormBackward<T>& c) {
+              BatchNormForward<T> own = forward;
+              own.gamma = c.gamma, own.beta = c.beta;
+              library->backward(c, own);
+            }};
+  });
 }
 
 template Baseline<BatchNormForward<float>> cudnn_batch_norm(const BatchNormForward<float>&, const Device&);

@@ -6,10 +6,11 @@
 #include <emmintrin.h>
 #endif
 
-#include "bench/kernels/arena.h"
 #include "bench/kernels/subject.h"
 #include "kernels/cpu_features.h"
 #include "kernels/gemm.h"
+#include "kernels/memory.h"
+#include "tests/numbers.h"
 #if defined(STOPGRAD_CUDA)
 #include "kernels/cuda_context.h"
 #endif
@@ -61,30 +62,38 @@ double copy_rate(const Device& device, size_t bytes) {
   return 2.0 * double(bytes) / seconds;
 }
 
+/// Random numbers, which take more power than equal ones. The device copies a part of prime length over and
+/// over: the host would take seconds for the matrices of a GPU.
+template <class T>
+void fill_random(const Device& device, T* to, size_t count, uint64_t seed) {
+  size_t there = std::min<size_t>(count, 65521);
+  const std::vector<T> part = test::random<T>(there, seed);
+  copy_to_device(device, to, part.data(), there * sizeof(T));
+  for (size_t more; there < count; there += more) {
+    more = std::min(there, count - there);
+    copy_on_device(device, to + there, to, more * sizeof(T));
+  }
+}
+
 template <class T>
 double matmul_rate(const Device& device, int side) {
-  const auto make = [side](Arena& a) {
-    const int64_t count = int64_t{side} * side;
-    return Gemm<T, T>{
-        side,  side,   side, false, false, a.random<T>(count, 1), a.random<T>(count, 2), a.output<T>(count),
-        false, nullptr};
-  };
-  Arena sizes(nullptr);
-  make(sizes);
-  std::vector<char> host(sizes.bytes());
-  Arena filled(host.data(), true);
-  make(filled);
-  auto* const memory = static_cast<char*>(allocate_memory(device, host.size()));
+  const size_t count = size_t(side) * size_t(side), bytes = 3 * count * sizeof(T);
+  auto* const memory = static_cast<T*>(allocate_memory(device, bytes));
   ENSURE(memory != nullptr, "bench_kernels: no memory for matrices of {} x {}", side, side);
-  copy_to_device(device, memory, host.data(), host.size());
-  Arena there(memory);
-  const Gemm<T, T> call = make(there);
+  fill_random(device, memory, 2 * count, 1);
+  T* const product = memory + 2 * count;
+  const Gemm<T, T> call{side, side, side, false, false, memory, memory + count, product, false, nullptr};
   const double seconds = best(time_each(device, 6, [&](int) { launch(device, call); }));
-  free_memory(device, memory, host.size());
+  free_memory(device, memory, bytes);
   return 2.0 * side * side * side / seconds;
 }
 
 }  // namespace
+
+Ceilings best_of(const Ceilings& a, const Ceilings& b) {
+  return {std::max(a.copy, b.copy), std::max(a.matmul_f32, b.matmul_f32),
+          std::max(a.matmul_bf16, b.matmul_bf16)};
+}
 
 Ceilings measure_ceilings(const Device& device) {
 #if defined(STOPGRAD_EMULATE)

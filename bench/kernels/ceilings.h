@@ -11,7 +11,9 @@ struct Ceilings {
   /// What bounds a product: where bf16 is not fast it is computed in float32.
   double matmul(bool bf16) const { return bf16 && matmul_bf16 > 0 ? matmul_bf16 : matmul_f32; }
 };
-/// The best of several samples: a ceiling is what was reached once.
+/// The higher of each: a ceiling is what was reached once.
+Ceilings best_of(const Ceilings& a, const Ceilings& b);
+/// The best of several samples.
 Ceilings measure_ceilings(const Device& device);
 
 }  // namespace stopgrad::bench

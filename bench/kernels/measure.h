@@ -24,8 +24,12 @@ double uncertainty(std::vector<double> seconds);
 
 struct Measurement {
   Summary ours, baseline;  // alternated; baseline without samples where there is none
-  double warm = 0;  // seconds per launch, back to back on the same buffers; 0 where they exceed the cache
+  double warm = 0;  // seconds per launch, back to back; 0 where one set of buffers exceeds the cache. On CUDA
+                    // the buffers that half the cache holds take turns, on the CPU one set is used again
 };
+/// How many sets of buffers half of the last cache holds, at least one, of `copies` that are twice that cache
+/// and one more.
+size_t resident_copies(size_t copies);
 Measurement measure(Subject& subject, const Device& device, const Patience& patience, bool with_baseline);
 
 }  // namespace stopgrad::bench

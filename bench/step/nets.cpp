@@ -33,6 +33,7 @@ Net small() {
   n.recipe.blocks = {2, 2, 2, 2};
   n.recipe.projector = {256, 256, 256};
   n.recipe.batch = 256;
+  set_key(n.recipe, "augment.preset=cifar");
   return n;
 }
 

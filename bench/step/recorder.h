@@ -13,27 +13,27 @@ struct Span {
 
 /// One eager step: where its time went.
 struct StepTimes {
-  Span views, update;
+  Span views, update;                   // views are made before the rest, alone
   std::vector<Span> forward, backward;  // per entry of the tape
   std::vector<TapeEntry> entries;
 };
 
-/// An eager step of its own: views, loss, backward, update at rate 0. On CUDA the device gets copies
-/// first, and again once the views are made, so that nodes follow each other without gaps.
+/// An eager step of its own: loss, backward, update at rate 0. On CUDA the device gets copies once its views
+/// are made, so that nodes follow each other without gaps.
 class StepRecorder : public TapeObserver {
  public:
   StepRecorder(Model& model, Trainer& trainer);
-  StepTimes run(int64_t step);
+  /// `views`: seconds that they take, for the begin of all else.
+  StepTimes run(int64_t step, double views);
   void mark(Mark mark, int index) override;
 
  private:
   struct Point {
-    enum Kind { views_begin, views_end, forward_begin, update_begin, update_end, node } kind;
+    enum Kind { forward_begin, update_begin, update_end, node } kind;
     Mark mark;
     int index;
   };
   void point(Point p);
-  void head_start(double seconds);
 
   Model& model_;
   Trainer& trainer_;
@@ -51,7 +51,7 @@ struct StepBreakdown {
   /// Views, nodes and update together.
   double seconds() const;
 };
-StepBreakdown break_down(Model& model, Trainer& trainer, int steps);
+StepBreakdown break_down(Model& model, Trainer& trainer, const Dataset& set, int steps);
 
 double median(std::vector<double> values);
 

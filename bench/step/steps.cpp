@@ -6,6 +6,8 @@
 namespace stopgrad::bench {
 
 namespace {
+constexpr double kViewsLaunch = 1e-3;  // seconds that the host takes for one launch at most
+
 /// What the two pools asked of the system.
 int64_t requests(const Model& model) {
   return model.step_memory().stats().system_requests + model.permanent().stats().system_requests;
@@ -43,17 +45,47 @@ StepsTaken take_steps(Model& model, Trainer& trainer, int warm_up, int count, in
   return out;
 }
 
+namespace {
+
+/// The call with which a training step draws the views of the batch that `feed` has brought.
+template <class T>
+Augment<T> views_of(Model& model, const ImageFeed& feed, Tensor& views) {
+  const Recipe& r = model.recipe();
+  Augment<T> call{.views = model.method().views(),
+                  .first_view = 0,
+                  .seed = static_cast<uint64_t>(r.seed),
+                  .recipe = r.views,
+                  .out_height = model.images().height,
+                  .out_width = model.images().width,
+                  .stored_channels = model.stored_channels(),
+                  .random = true,
+                  .y = views.data<T>()};
+  feed.aim(call);
+  return call;
+}
+
+}  // namespace
+
 std::vector<double> make_views(Model& model, const Dataset& set, int count) {
-  TrainingStep step(model, set);
-  std::vector<int64_t> index(static_cast<size_t>(model.recipe().batch));
+  const int batch = static_cast<int>(model.recipe().batch);
+  ImageFeed feed(model.permanent(), set, batch, model.compute().free_bytes() / 2);
+  Tensor views(model.step_memory(),
+               {model.method().views(), batch, set.height, set.width, model.stored_channels()},
+               model.activations());
+  std::vector<int64_t> index(static_cast<size_t>(batch));
   Timeline timeline(model.device(), 2);
   std::vector<double> out;
   for (int round = -1; round < count; ++round) {
     for (size_t i = 0; i < index.size(); ++i)
       index[i] = (static_cast<int64_t>(i) * 7919 + round + 1) % set.count;
-    timeline.mark();
-    step.make_views(static_cast<uint32_t>(round + 1), index);
-    timeline.mark();
+    feed.bring(static_cast<uint32_t>(round + 1), index);
+    visit_float(views.dtype(), [&](auto zero) {
+      const auto call = views_of<decltype(zero)>(model, feed, views);
+      timeline.head_start(kViewsLaunch);
+      timeline.mark();
+      launch(model.device(), call);
+      timeline.mark();
+    });
     const double seconds = timeline.resolve()[1];
     if (round >= 0) out.push_back(seconds);
   }

@@ -20,7 +20,8 @@ struct StepsTaken {
 /// stays empty: views are part of the queue.
 StepsTaken take_steps(Model& model, Trainer& trainer, int warm_up, int count, int block);
 
-/// Seconds per batch of views, made alone, `count` times.
+/// Seconds of the kernel that draws a batch's views, made alone, `count` times: what the host does for them,
+/// and a copy of images that are not resident, lie before the first mark.
 std::vector<double> make_views(Model& model, const Dataset& set, int count);
 
 }  // namespace stopgrad::bench

@@ -3,6 +3,7 @@
 #if defined(STOPGRAD_CUDA)
 #include <cuda_runtime_api.h>
 
+#include "bench/kernels/clock.h"
 #include "kernels/cuda_context.h"
 #define ON_CUDA(...) \
   if (device_.cuda) __VA_ARGS__
@@ -22,6 +23,10 @@ Timeline::Timeline(Device device, size_t marks) : device_(device), times_(marks)
 
 Timeline::~Timeline() {
   ON_CUDA(if (device_.cuda->usable()) for (CUevent_st* event : events_) cudaEventDestroy(event);)
+}
+
+void Timeline::head_start([[maybe_unused]] double seconds) {
+  ON_CUDA(head_start_cuda(*device_.cuda, seconds);)
 }
 
 int Timeline::mark() {

@@ -18,6 +18,9 @@ class Timeline {
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
 
+  /// Gives a GPU copies for at least `seconds`: marks of what the host launches meanwhile time the device and
+  /// not the host. Nothing elsewhere.
+  void head_start(double seconds);
   /// Now, in the order of the device's work. Returns the point's number.
   int mark();
   /// Waits for the device; seconds of every point since the first. The points are forgotten.

@@ -7,9 +7,11 @@
 set -euo pipefail
 simsiam=$1 data=$2 out=$3 bound=${BOUND:-2}
 shift 3
+recipes=tools/recipes
+[ -d $recipes ] || recipes=share/stopgrad/recipes  # in a folder that tools/pack_gpu.sh made
 rm -rf "$out"
 for device in cpu cuda; do
-  "$simsiam" train tools/recipes/cifar10_small.toml --data "$data" --device $device --out "$out/$device" --quiet --precision fp32 \
+  "$simsiam" train $recipes/cifar10_small.toml --data "$data" --device $device --out "$out/$device" --quiet --precision fp32 \
     --set data.limit=12800 train.steps=400 monitor.knn_every=1 monitor.checkpoint_every=0 "$@"
   sed -n 's/.*"step":\([0-9]*\),.*"knn":\([0-9.]*\).*/\1 \2/p' "$out/$device/metrics.jsonl" >"$out/$device.knn"
 done

@@ -123,15 +123,18 @@ cublasStatus_t set_preference(cublasLtMatmulPreference_t p, cublasLtMatmulPrefer
   return CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
-/// No bias for bf16 and less than eight rows of the result; else the algorithms by number.
+/// No bias for bf16 and less than eight rows of the result, or one row of floats: the library says so in two
+/// ways. Else the algorithms by number.
 cublasStatus_t heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t a,
                          cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t d,
                          cublasLtMatmulPreference_t p, int wanted, cublasLtMatmulHeuristicResult_t* found,
                          int* count) {
   COUNTED("cublasLtMatmulAlgoGetHeuristic");
-  const bool bias = as_operation(operation)->epilogue == CUBLASLT_EPILOGUE_BIAS;
+  const Operation& op = *as_operation(operation);
+  const bool bias = op.epilogue == CUBLASLT_EPILOGUE_BIAS, half = as_layout(a).type == CUDA_R_16BF;
   *count = 0;
-  if (bias && as_layout(a).type == CUDA_R_16BF && as_layout(d).rows < 8) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (bias && (op.bias == nullptr || (!half && as_layout(d).rows == 1))) return CUBLAS_STATUS_INVALID_VALUE;
+  if (bias && half && as_layout(d).rows < 8) return CUBLAS_STATUS_NOT_SUPPORTED;
   const bool in_type_of_result =
       (as_preference(p)->reductions &
        (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE)) != 0;

@@ -20,10 +20,14 @@ constexpr size_t kSpace = 512;
 bool supported(cudnnBatchNormOps_t ops, cudnnTensorDescriptor_t x) {
   return ops == CUDNN_BATCHNORM_OPS_BN || (x->type == CUDNN_DATA_BFLOAT16 && x->c % 4 == 0);
 }
+/// Both ways to say no: a ReLU beside floats is a bad parameter, other channels are not supported.
+cudnnStatus_t no(cudnnTensorDescriptor_t x) {
+  return x->type == CUDNN_DATA_FLOAT ? CUDNN_STATUS_BAD_PARAM : CUDNN_STATUS_NOT_SUPPORTED;
+}
 cudnnStatus_t space(cudnnBatchNormOps_t ops, cudnnTensorDescriptor_t x, size_t* bytes) {
   COUNTED("cudnnGetBatchNormalizationSize");
   *bytes = kSpace;
-  return supported(ops, x) ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
+  return supported(ops, x) ? CUDNN_STATUS_SUCCESS : no(x);
 }
 bool blends(const void* alpha, const void* beta) {
   return *static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0;

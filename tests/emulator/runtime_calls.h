@@ -18,7 +18,8 @@ int64_t calls_after_fault();
 /// Calls that may follow where this one broke the device: one, to ask whether it has, where a plan or a trial
 /// of many may fail by itself.
 inline int64_t may_ask(const std::string& failed) {
-  return failed == "cudnnBackendFinalize" || failed == "cudnnBackendExecute" || failed == "cublasLtMatmul";
+  return failed == "cudnnBackendFinalize" || failed == "cudnnBackendExecute" || failed == "cublasLtMatmul" ||
+         failed == "cublasLtMatmulAlgoGetHeuristic";
 }
 /// The n-th call from now on (0 is the next) fails: allocations with out of memory, others with a fault that
 /// stays. -1: none.

@@ -1,7 +1,11 @@
 // A run whose images do not fit on the device: only an emulated device is that small.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
+#include "models/image_feed.h"
 #include "tests/emulator/device_memory.h"
+#include "tests/emulator/runtime_calls.h"
 #include "tests/small_run.h"
 
 using namespace stopgrad;
@@ -42,4 +46,19 @@ TEST_CASE("with images that are copied ahead, two graphs take turns and the bits
   CHECK(ahead.metrics == resident.metrics);
   CHECK(eager.state == resident.state);
   CHECK(eager.metrics == resident.metrics);
+}
+
+TEST_CASE("the first copy ahead waits for the work that was launched before on the pool's memory",
+          "[cuda][graph]") {
+  Recipe recipe = small_recipe();
+  recipe.device = "cuda";
+  Model model(recipe, {8, 8, 3});
+  const std::vector<int64_t> index{0, 1, 2, 3};
+  ImageFeed feed(model.step_memory(), small_set(), 4, 0);
+  emulator::take_call_names();
+  feed.announce(index);
+  const auto calls = emulator::take_call_names();
+  const auto first = [&](const std::string& name) { return std::ranges::find(calls, name) - calls.begin(); };
+  CHECK(first("cudaEventSynchronize") < first("cudaMemcpyAsync"));
+  CHECK(first("cudaMemcpyAsync") < std::ssize(calls));
 }

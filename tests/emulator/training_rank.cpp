@@ -26,7 +26,7 @@ struct Steps {
     for (int64_t step = 0; step < 6; ++step) {
       std::iota(index.begin(), index.end(), 8 * step);
       emulator::take_call_names();
-      work.start({step, 0, index, 0.1, 0.1}, step >= 3);
+      work.start({.index = index, .rate = 0.1, .predictor_rate = 0.1}, step >= 3);
       const auto names = emulator::take_call_names();
       if (step >= 3) waits += std::count(names.begin(), names.end(), std::string("cudaStreamSynchronize"));
       while (work.in_flight() == in_flight) take(work);

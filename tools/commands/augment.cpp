@@ -7,6 +7,7 @@
 #include "engine/file.h"
 #include "tools/commands/commands.h"
 #include "tools/evaluation.h"
+#include "tools/progress.h"
 #include "tools/view/page.h"
 
 namespace stopgrad::tools {
@@ -103,7 +104,7 @@ int run_augment(const AugmentOptions& o) {
                "grid of views");
     write_file(o.out, page.html());
   }
-  fmt::print(stderr, "wrote {}\n", o.out);
+  say("wrote " + o.out);
   return 0;
 }
 

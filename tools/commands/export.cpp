@@ -3,6 +3,7 @@
 
 #include "engine/checkpoint.h"
 #include "tools/commands/commands.h"
+#include "tools/progress.h"
 
 namespace stopgrad::tools {
 
@@ -35,7 +36,7 @@ int run_export(const ExportOptions& o) {
   const auto model = load_model(o.checkpoint);
   const Recipe& r = model->recipe();
   export_weights(o.out, [&](Visitor& v) { model->method().visit_backbone(v); }, {{"format", "pt"}});
-  fmt::print(stderr, "wrote {}\n", o.out);
+  say("wrote " + o.out);
   fmt::print(stderr, "Images enter as pixels in [0, 1], minus mean [{}], divided by std [{}] per channel.\n",
              fmt::join(r.views.mean, ", "), fmt::join(r.views.std, ", "));
   if (r.backbone.starts_with("resnet")) fmt::print("{}", snippet(r, o.out, model->images().channels));

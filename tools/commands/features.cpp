@@ -11,6 +11,7 @@
 #include "models/features.h"
 #include "models/knn.h"
 #include "tools/commands/commands.h"
+#include "tools/progress.h"
 #include "tools/view/page.h"
 
 namespace stopgrad::tools {
@@ -88,9 +89,9 @@ int run_features(const FeaturesOptions& o) {
   const Dataset set = open_dataset(o.data.empty() ? model->recipe().data : o.data, Split::train, open);
   const Tensor features = extract_features(*model, set, EvalView::clean);
   write_features(o.out, features, set);
-  fmt::print(stderr, "wrote {}: features [{}, {}]\n", o.out, features.shape()[0], features.shape()[1]);
+  say(fmt::format("wrote {}: features [{}, {}]", o.out, features.shape()[0], features.shape()[1]));
   write_page(o, features, set);
-  fmt::print(stderr, "wrote {}\n", o.page);
+  say("wrote " + o.page);
   return 0;
 }
 

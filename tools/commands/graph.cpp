@@ -6,6 +6,7 @@
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
 #include "tools/evaluation.h"
+#include "tools/progress.h"
 
 namespace stopgrad::tools {
 
@@ -54,7 +55,7 @@ int run_graph(const GraphCommand& o) {
     fmt::print("{}", text);
   } else {
     write_file(o.out, text);
-    fmt::print(stderr, "wrote {}\n", o.out);
+    say("wrote " + o.out);
   }
   return 0;
 }

@@ -1,25 +1,20 @@
 // simsiam train: a recipe, a data set, a folder of results.
 #include <CLI/CLI.hpp>
-#include <csignal>
+#include <filesystem>
+#include <optional>
 
+#include "data/open.h"
 #include "kernels/cpu_features.h"
 #include "models/features.h"
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
 #include "tools/evaluation.h"
 #include "tools/progress.h"
+#include "tools/signals.h"
 
 namespace stopgrad::tools {
 
 namespace {
-
-volatile std::sig_atomic_t signal_seen = 0;
-
-/// The first signal asks for a checkpoint; the second gets the default action.
-void on_signal(int number) {
-  signal_seen = number;
-  std::signal(number, SIG_DFL);
-}
 
 struct TrainOptions {
   RecipeOptions recipe;
@@ -32,21 +27,30 @@ std::string resume_path(const TrainOptions& o) {
   return latest_checkpoint(o.out);
 }
 
-int exit_code_of(RunEnd end) {
-  if (end == RunEnd::stopped) return 128 + signal_seen;
-  return static_cast<int>(end == RunEnd::collapsed ? Exit::diverged : Exit::ok);
+/// What is trained where no recipe is named: that of the checkpoint, or of a run that has none yet.
+Recipe recipe_of_run(const TrainOptions& o, const std::string& from) {
+  if (!from.empty()) return recipe_of(from);
+  if (o.resume.empty() || !o.recipe.file.empty()) return {};
+  const std::string written = o.out + "/recipe.toml";
+  if (!std::filesystem::exists(written))
+    fail(Exit::usage, "nothing to go on from in {}; name a recipe or --data to begin a run there", o.out);
+  return read_recipe(written);
 }
 
 int run_train(const TrainOptions& o) {
+  StopSignals signals;
+  if (o.out.empty()) fail(Exit::usage, "--out is empty: a run needs a folder for its results");
   const std::string from = resume_path(o);
   require_unmixed(o.out, from);
-  Recipe recipe = o.recipe.load(from.empty() ? Recipe{} : recipe_of(from));
+  Recipe recipe = o.recipe.load(recipe_of_run(o, from));
   if (!from.empty() && recipe.precision == "auto")  // a run goes on as it began, on whatever device
     recipe.precision = recipe_of(from).precision;
-  const Dataset train = open_split(recipe, Split::train), test = open_split(recipe, Split::test);
+  const Dataset train = open_split(recipe, Split::train);
+  std::optional<Dataset> test;  // what kNN is measured on
+  if (!train.labels.empty() && has_test_split(recipe.data)) test = open_split(recipe, Split::test);
   Model model(recipe, {train.height, train.width, train.channels});
   if (recipe.precision == "bf16" && model.device().is_cpu()) cpu::require_fast_bf16();
-  Trainer trainer(model, train, &test, o.out);
+  Trainer trainer(model, train, test ? &*test : nullptr, o.out);
   std::string difference;
   if (!from.empty()) difference = trainer.resume(from);
 
@@ -63,16 +67,18 @@ int run_train(const TrainOptions& o) {
     progress.line(fmt::format("step {}: kNN {:.2f} %", r.step + 1, r.accuracy));
   };
   events.alarm = [&](const std::string& text) { progress.line("ALARM " + text); };
-  events.checkpoint = [&](const std::string& path) { progress.line("wrote " + path); };
-  events.stop = [] { return signal_seen != 0; };
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  events.checkpoint = [&](const std::string& path) {
+    if (!o.quiet) progress.line("wrote " + path);
+  };
+  events.stop = [&] { return signals.seen() != 0; };
+  signals.remember();
   const RunEnd end = trainer.run(events);
   progress.finish();
   if (end == RunEnd::stopped)
     progress.line(fmt::format("stopped after step {}; go on with: simsiam train --out {} --resume auto",
                               trainer.step(), o.out));
-  return exit_code_of(end);
+  if (end == RunEnd::stopped) return 128 + signals.seen();
+  return static_cast<int>(end == RunEnd::collapsed ? Exit::diverged : Exit::ok);
 }
 
 }  // namespace
@@ -93,7 +99,9 @@ void add_train(CLI::App& app, int& exit_code) {
       "Examples:\n  simsiam train tools/recipes/fashion_mnist.toml --out runs/fashion\n"
       "  simsiam train --data folder:photos --set data.image_size=64 --set augment.preset=imagenet\n"
       "  simsiam train --out runs/fashion --resume auto\n"
-      "The first SIGINT or SIGTERM finishes the step, writes a checkpoint and exits with 130 or 143.");
+      "The first SIGINT, SIGTERM or SIGHUP finishes the step, writes a checkpoint and exits with 130, 143 or "
+      "129;\n"
+      "the second ends the program at once.");
   c->callback([o, &exit_code] { exit_code = run_train(*o); });
 }
 

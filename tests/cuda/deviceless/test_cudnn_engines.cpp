@@ -1,6 +1,6 @@
 // The real cuDNN, asked on a machine without a GPU what it offers for one: its heuristics and its plans need
 // the properties of a device, not the device. Nothing is run.
-#define CATCH_CONFIG_RUNNER
+#define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -212,14 +212,20 @@ TEST_CASE("cuDNN has no ready-made bf16 convolution with statistics, nor a float
   CHECK(wider == 0);
 }
 
-int main(int argc, char** argv) {
-  Catch::Session session;
-  if (const int wrong = session.applyCommandLine(argc, argv)) return wrong;
-  if (!session.configData().listTestNamesOnly) try {
+namespace {
+
+struct NeedsCudnn : Catch::TestEventListenerBase {
+  using TestEventListenerBase::TestEventListenerBase;
+  void testRunStarting(const Catch::TestRunInfo&) override {
+    try {
       fmt::print("cuDNN {}\n", dnn().cudnnGetVersion());
     } catch (const Error& error) {
-      std::cout << "skipped: " << error.what() << "\n";
-      return 77;
+      std::cout << "skipped: " << error.what() << std::endl;
+      std::exit(77);
     }
-  return session.run();
-}
+  }
+};
+
+}  // namespace
+
+CATCH_REGISTER_LISTENER(NeedsCudnn)

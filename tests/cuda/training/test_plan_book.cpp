@@ -108,6 +108,7 @@ TEST_CASE("plans of a checkpoint come before those of the file, unless they are 
   CHECK(second.text() == book_text("GPU 1\nconv a = 2 0 0\n"));
   CHECK_THAT(second.pin(book_text("GPU 2\nconv a = 3 0 0\n")), Catch::Contains("GPU 2 then, GPU 1 now"));
   CHECK_THAT(second.pin(book_text("GPU 1\nconv a\n")), Catch::Contains("damaged"));
+  CHECK_THAT(second.pin("stopgrad library plans, format 2"), Catch::Contains("damaged"));
   CHECK_THAT(second.pin("GPU 1\nconv a = 1 0 64\n"), Catch::Contains("another version"));
   CHECK(second.find("conv a") == "2 0 0");
 }

@@ -55,10 +55,15 @@ Ending run_whole(const Recipe& recipe, const std::function<void(Model&, int64_t)
 }  // namespace
 
 TEST_CASE("twenty steps with a replayed graph equal twenty without, bit for bit", "[cuda][graph]") {
-  for (const auto& [precision, form] : {std::pair{"float32", "batched"}, {"bf16", "branch"}}) {
-    INFO(precision << ", " << form);
-    Recipe with = graph_recipe(true, precision), without = graph_recipe(false, precision);
-    with.form = without.form = form;
+  struct Case {
+    const char *method, *precision, *form;
+  };
+  for (const Case& c :
+       {Case{"simsiam", "float32", "batched"}, {"simsiam", "bf16", "branch"}, {"byol", "bf16", "batched"}}) {
+    INFO(c.method << ", " << c.precision << ", " << c.form);
+    Recipe with = graph_recipe(true, c.precision), without = graph_recipe(false, c.precision);
+    with.form = without.form = c.form;
+    with.method = without.method = c.method;
     const Ending replayed = run_whole(with), eager = run_whole(without);
     CHECK(replayed == eager);
     CHECK(replayed.replays == 16);  // steps 0, 10 and 19 measure the rank, step 1 warms up

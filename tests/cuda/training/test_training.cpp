@@ -64,6 +64,17 @@ TEST_CASE("bf16 on CUDA follows bf16 on the CPU", "[cuda][training]") {
                     train(recipe_on("cpu", "batched", "bf16"), 6), 4 * 0x1p-7);
 }
 
+TEST_CASE("BYOL on CUDA follows BYOL on the CPU, whose target moves after every step", "[cuda][training]") {
+  Recipe recipe = recipe_on("cpu");
+  recipe.method = "byol";
+  recipe.target_momentum = 0.5;
+  const std::vector<StepReport> want = train(recipe, 10);
+  recipe.device = "cuda";
+  check_same_course(train(recipe, 10), want, kSpacings * 0x1p-23);
+  recipe.target_momentum = 1;  // stands still: another course
+  CHECK(std::abs(train(recipe, 10).back().loss - want.back().loss) > 1e-3);
+}
+
 TEST_CASE("twenty steps on CUDA equal seven, a resume, and thirteen more, bit for bit", "[cuda][training]") {
   for (const char* precision : {"float32", "bf16"}) {
     INFO(precision);

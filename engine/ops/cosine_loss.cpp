@@ -1,6 +1,7 @@
-// The two similarities of SimSiam share everything but the call: directions in, one number out.
-#include "engine/ops.h"
+// The two losses of SimSiam, cosine_loss and softmax_similarity: directions in, one number out. They share
+// everything but the call.
 #include "kernels/cosine_loss.h"
+#include "engine/ops.h"
 #include "kernels/softmax_loss.h"
 
 namespace stopgrad {
@@ -9,7 +10,7 @@ namespace {
 
 /// Inputs: p of direction 0, z of direction 0, p of direction 1, ... The target behind a wall gives a null
 /// slot, so that side is not computed.
-template <template <class> class Forward, template <class> class Backward>
+template <template <class> class Backward>
 struct SimilarityNode : Node {
   std::vector<Tensor> p, z;
   Tensor saved;
@@ -48,7 +49,7 @@ Var similarity(const char* label, const std::vector<Direction>& directions) {
   const Var& first = directions[0].p;
   ENSURE(first.shape().rank() == 2 && first.value.rows() > 0, "{}: p is {}, not [N, d]", label,
          first.shape());
-  auto node = std::make_unique<SimilarityNode<Forward, Backward>>();
+  auto node = std::make_unique<SimilarityNode<Backward>>();
   node->label = label;
   std::vector<Var> inputs;
   for (const Direction& d : directions) {
