@@ -1,6 +1,5 @@
 // How the cost of a training step grows with batch, width, image side and threads, as SVG pictures and JSON.
 //   bench_growth --out docs/growth [--json]    one size changes at a time, the others stay as net b has them
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "bench/step/nets.h"
@@ -8,6 +7,7 @@
 #include "engine/file.h"
 #include "kernels/cpu_features.h"
 #include "models/trainer.h"
+#include "tools/command_line.h"
 #include "tools/view/chart.h"
 
 using namespace stopgrad;
@@ -96,23 +96,20 @@ nlohmann::json measure(const Growth& growth, int steps, const std::string& out, 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("How the cost of a training step grows, as pictures.", "bench_growth");
+  tools::CommandLine line("How the cost of a training step grows, as pictures.", "bench_growth");
   std::string out = ".", only;
   int steps = 5;
   bool as_json = false;
-  app.add_option("--out", out, "folder for growth_*.svg and growth_*.json")->check(CLI::ExistingDirectory);
-  app.add_option("--only", only, "batch, width, side or threads");
-  app.add_option("--steps", steps, "measured for each point")->check(CLI::Range(1, 10000));
-  app.add_flag("--json", as_json, "all of it in one line of JSON too, and no other lines");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  line.option("--out", &out, "folder for growth_*.svg and growth_*.json");
+  line.option("--only", &only, "batch, width, side or threads");
+  line.option("--steps", &steps, "measured for each point", {.least = 1, .most = 10000});
+  line.flag("--json", as_json, "all of it in one line of JSON too, and no other lines");
+  return line.run(argc, argv, [&] {
+    if (!std::filesystem::is_directory(out)) fail(Exit::usage, "--out {} is no folder; make it first", out);
     nlohmann::json all;
     for (const Growth& growth : kGrowths)
       if (only.empty() || only == growth.file) all[growth.file] = measure(growth, steps, out, as_json);
     if (as_json) fmt::print("{}\n", nlohmann::json{{"growth", all}}.dump());
-  } catch (const Error& e) {
-    fmt::print(stderr, "bench_growth: {}\n", e.what());
-    return static_cast<int>(e.code());
-  }
-  return 0;
+    return 0;
+  });
 }

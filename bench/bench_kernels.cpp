@@ -2,7 +2,6 @@
 // docs/benchmarks.md says how to read the table and the JSON.
 #include <benchmark/benchmark.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
 #include <mutex>
@@ -13,6 +12,7 @@
 #include "bench/kernels/session.h"
 #include "bench/versions.h"
 #include "kernels/check.h"
+#include "tools/command_line.h"
 #if defined(STOPGRAD_CUDA)
 #include "kernels/cuda_context.h"
 #endif
@@ -210,48 +210,38 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(kHelp, "bench_kernels");
+  tools::CommandLine line(kHelp, "bench_kernels");
   Options options;
   std::string list = "false";
-  app.allow_extras();
-  app.add_option("--benchmark_filter", options.filter, "regular expression; -expression: the others");
-  app.add_option("--benchmark_list_tests", list, "true: print names and end")
-      ->expected(0, 1)
-      ->default_str("true");
-  app.add_flag("--small", options.small, "with a filter: of the small set only");
-  app.add_option("--benchmark_min_time", options.patience.least, "seconds per call at least (0.2)")
-      ->check(CLI::Range(0.0, 3600.0));
-  app.add_option("--max_time", options.patience.most, "seconds per call at most (1)")
-      ->check(CLI::Range(0.0, 3600.0));
-  app.add_option("--device", options.device, "cpu, cuda, or best: cuda where there is one")
-      ->check(CLI::IsMember({"cpu", "cuda", "best"}));
-  app.add_option("--threads", options.threads, "of the CPU schedules; 0: all processors")
-      ->check(CLI::Range(0, 1024));
-  app.add_option("--shape", options.shape, "sizes by name, see above");
-  app.add_option("--ceilings", options.ceilings, "JSON of the best ceilings so far: read, and left better");
-  app.add_option("--compare", options.compare, "JSON of an earlier run");
-  app.add_option("--roofline", options.roofline, "where to draw the roofline, as SVG");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : static_cast<int>(Exit::usage);
-  }
-  options.list = list != "false";
-  options.patience.most = std::max(options.patience.most, options.patience.least);
-  std::vector<std::string> rest = app.remaining();
-  std::vector<char*> arguments = {argv[0]};
-  for (std::string& option : rest) {
-    options.json |= option == "--benchmark_format=json";
-    options.out |= option.starts_with("--benchmark_out=");
-    arguments.push_back(option.data());
-  }
-  int count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return static_cast<int>(Exit::usage);
-  try {
+  line.keep_unknown();
+  line.option("--benchmark_filter", &options.filter, "regular expression; -expression: the others");
+  line.option("--benchmark_list_tests", &list, "true: print names and end", {.bare = "true"});
+  line.flag("--small", options.small, "with a filter: of the small set only");
+  line.option("--benchmark_min_time", &options.patience.least, "seconds per call at least",
+              {.least = 0.0, .most = 3600.0});
+  line.option("--max_time", &options.patience.most, "seconds per call at most",
+              {.least = 0.0, .most = 3600.0});
+  line.option("--device", &options.device, "cpu, cuda, or best: cuda where there is one",
+              {.choices = {"cpu", "cuda", "best"}});
+  line.option("--threads", &options.threads, "of the CPU schedules; 0: all processors",
+              {.least = 0, .most = 1024});
+  line.option("--shape", &options.shape, "sizes by name, see above");
+  line.option("--ceilings", &options.ceilings, "JSON of the best ceilings so far: read, and left better");
+  line.option("--compare", &options.compare, "JSON of an earlier run");
+  line.option("--roofline", &options.roofline, "where to draw the roofline, as SVG");
+  return line.run(argc, argv, [&] {
+    options.list = list != "false";
+    options.patience.most = std::max(options.patience.most, options.patience.least);
+    std::vector<std::string> rest = line.rest();
+    std::vector<char*> arguments = {argv[0]};
+    for (std::string& option : rest) {
+      options.json |= option == "--benchmark_format=json";
+      options.out |= option.starts_with("--benchmark_out=");
+      arguments.push_back(option.data());
+    }
+    int count = static_cast<int>(arguments.size());
+    benchmark::Initialize(&count, arguments.data());
+    if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return static_cast<int>(Exit::usage);
     return run(options);
-  } catch (const Error& e) {
-    fmt::print(stderr, "bench_kernels: {}\n", e.what());
-    return static_cast<int>(e.code());
-  }
+  });
 }

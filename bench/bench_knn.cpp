@@ -2,7 +2,6 @@
 //   bench_knn [--bank 50000] [--queries 10000] [--width 512] [--k 200] [--rounds 3] [--device cpu] [--json]
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "bench/versions.h"
 #include "models/compute.h"
 #include "models/knn.h"
+#include "tools/command_line.h"
 
 using namespace stopgrad;
 
@@ -55,20 +55,19 @@ void check(const Tensor& bank, const Tensor& queries, const Neighbours& near) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Nearest neighbours of many queries in a large bank.", "bench_knn");
+  tools::CommandLine line("Nearest neighbours of many queries in a large bank.", "bench_knn");
   int rows = 50000, queries = 10000, width = 512, k = 200, rounds = 3, threads = 0;
   std::string device = "cpu";
   bool as_json = false;
-  app.add_option("--bank", rows, "rows of the bank")->check(CLI::PositiveNumber);
-  app.add_option("--queries", queries, "rows that ask")->check(CLI::PositiveNumber);
-  app.add_option("--width", width, "of a row")->check(CLI::PositiveNumber);
-  app.add_option("--k", k, "neighbours")->check(CLI::PositiveNumber);
-  app.add_option("--rounds", rounds, "measurements")->check(CLI::PositiveNumber);
-  app.add_option("--device", device, "auto, cpu, cuda or cuda:N");
-  app.add_option("--threads", threads, "0: all processors");
-  app.add_flag("--json", as_json, "one line of JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  line.option("--bank", &rows, "rows of the bank", {.least = 1});
+  line.option("--queries", &queries, "rows that ask", {.least = 1});
+  line.option("--width", &width, "of a row", {.least = 1});
+  line.option("--k", &k, "neighbours", {.least = 1});
+  line.option("--rounds", &rounds, "measurements", {.least = 1});
+  line.option("--device", &device, "auto, cpu, cuda or cuda:N");
+  line.option("--threads", &threads, "0: all processors");
+  line.flag("--json", as_json, "one line of JSON");
+  return line.run(argc, argv, [&] {
     const Compute compute(device, threads);
     const Pool pool(compute.device());
     const Tensor bank = random_rows(pool, rows, width, 1), asked = random_rows(pool, queries, width, 2);
@@ -97,9 +96,6 @@ int main(int argc, char** argv) {
                                         {"knn_seconds", times},
                                         {"share_of_flop_ceiling", shares}}
                              .dump());
-  } catch (const Error& e) {
-    fmt::print(stderr, "bench_knn: {}\n", e.what());
-    return static_cast<int>(e.code());
-  }
-  return 0;
+    return 0;
+  });
 }

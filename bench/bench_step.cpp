@@ -3,7 +3,6 @@
 //   bench_step --net a --breakdown --trace step.json          bench_step --net a --views --threads 1
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <numeric>
 
 #include "bench/step/process.h"
@@ -12,6 +11,7 @@
 #include "bench/versions.h"
 #include "data/synthetic.h"
 #include "engine/file.h"
+#include "tools/command_line.h"
 
 using namespace stopgrad;
 using namespace stopgrad::bench;
@@ -132,29 +132,25 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Pairs per second of a whole SimSiam training step, and where its time goes.", "bench_step");
+  tools::CommandLine line("Pairs per second of a whole SimSiam training step, and where its time goes.",
+                          "bench_step");
   Options o;
-  app.add_option("--net", o.net, "see bench/step/nets.h")->check(CLI::IsMember(net_names()));
-  app.add_option("--batch", o.batch, "pairs per step; 0: the net's own");
-  app.add_option("--device", o.device, "auto, cpu, cuda or cuda:N");
-  app.add_option("--precision", o.precision)->check(CLI::IsMember({"float32", "tf32", "bf16", "float64"}));
-  app.add_option("--form", o.form, "views one after the other (branch) or together (batched)")
-      ->check(CLI::IsMember({"auto", "branch", "batched"}));
-  app.add_option("--threads", o.threads, "0: all processors");
-  app.add_option("--steps", o.steps, "measurements")->check(CLI::Range(1, 10000));
-  app.add_option("--warmup", o.warm_up, "steps before them")->check(CLI::Range(0, 10000));
-  app.add_option("--block", o.block, "steps per measurement; 0: 1 on the CPU, 10 on CUDA");
-  app.add_flag("--breakdown", o.breakdown, "time of each node, and the rates of the machine");
-  app.add_option("--breakdown-steps", o.breakdown_steps, "medians over so many")->check(CLI::Range(1, 1000));
-  app.add_option("--trace", o.trace, "write one step as Chrome-trace JSON");
-  app.add_flag("--eager", o.eager, "on CUDA: every step launched anew, no graph");
-  app.add_flag("--views", o.views, "make views only");
-  app.add_flag("--json", o.json, "one line of JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    return run(o);
-  } catch (const Error& e) {
-    fmt::print(stderr, "bench_step: {}\n", e.what());
-    return static_cast<int>(e.code());
-  }
+  line.option("--net", &o.net, "see bench/step/nets.h", {.choices = net_names()});
+  line.option("--batch", &o.batch, "pairs per step; 0: the net's own");
+  line.option("--device", &o.device, "auto, cpu, cuda or cuda:N");
+  line.option("--precision", &o.precision, "of activations",
+              {.choices = {"float32", "tf32", "bf16", "float64"}});
+  line.option("--form", &o.form, "views one after the other (branch) or together (batched)",
+              {.choices = {"auto", "branch", "batched"}});
+  line.option("--threads", &o.threads, "0: all processors");
+  line.option("--steps", &o.steps, "measurements", {.least = 1, .most = 10000});
+  line.option("--warmup", &o.warm_up, "steps before them", {.least = 0, .most = 10000});
+  line.option("--block", &o.block, "steps per measurement; 0: 1 on the CPU, 10 on CUDA");
+  line.flag("--breakdown", o.breakdown, "time of each node, and the rates of the machine");
+  line.option("--breakdown-steps", &o.breakdown_steps, "medians over so many", {.least = 1, .most = 1000});
+  line.option("--trace", &o.trace, "write one step as Chrome-trace JSON");
+  line.flag("--eager", o.eager, "on CUDA: every step launched anew, no graph");
+  line.flag("--views", o.views, "make views only");
+  line.flag("--json", o.json, "one line of JSON");
+  return line.run(argc, argv, [&] { return run(o); });
 }

@@ -29,11 +29,6 @@ size_t terminal_columns() {
 }
 }  // namespace
 
-void say(const std::string& text) {
-  std::fputs((text + "\n").c_str(), stderr);
-  std::fflush(stderr);
-}
-
 Progress::Progress(int64_t first_step, int64_t images_per_step, bool quiet)
     : quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),

@@ -26,7 +26,4 @@ class Progress {
   int64_t first_step_;
 };
 
-/// A line on stderr; one that cannot be written is not worth more than what it tells of.
-void say(const std::string& text);
-
 }  // namespace stopgrad::tools

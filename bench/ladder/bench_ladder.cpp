@@ -2,12 +2,12 @@
 //   bench_ladder batch_norm_forward --rows 524288 --channels 64 --dtype bf16 [--json]
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "bench/kernels/measure.h"
 #include "bench/ladder/problems.h"
+#include "tools/command_line.h"
 
 using namespace stopgrad;
 using namespace stopgrad::ladder;
@@ -165,28 +165,20 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("All versions of a kernel, from naive to shipped.", "bench_ladder");
+  tools::CommandLine line("All versions of a kernel, from naive to shipped.", "bench_ladder");
   Options o;
-  app.add_option("topic", o.topic)
-      ->required()
-      ->check(CLI::IsMember({"batch_norm_forward", "batch_norm_backward", "cosine_loss_forward",
-                             "cosine_loss_backward", "augment"}));
-  app.add_option("--dtype", o.dtype)->check(CLI::IsMember({"float32", "bf16"}))->capture_default_str();
-  app.add_option("--rows", o.rows, "rows of the matrix; of augment: images")->check(CLI::Range(1, 1 << 24));
-  app.add_option("--channels", o.channels, "of the matrix; of augment: side of the images, at most 128")
-      ->check(CLI::Range(1, 1 << 16));
-  app.add_flag("--json", o.json, "one line of JSON");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : static_cast<int>(Exit::usage);
-  }
-  try {
+  line.option("topic", &o.topic, "which kernel",
+              {.choices = {"batch_norm_forward", "batch_norm_backward", "cosine_loss_forward",
+                           "cosine_loss_backward", "augment"},
+               .required = true});
+  line.option("--dtype", &o.dtype, "of activations", {.choices = {"float32", "bf16"}});
+  line.option("--rows", &o.rows, "rows of the matrix; of augment: images", {.least = 1, .most = 1 << 24});
+  line.option("--channels", &o.channels, "of the matrix; of augment: side of the images, at most 128",
+              {.least = 1, .most = 1 << 16});
+  line.flag("--json", o.json, "one line of JSON");
+  return line.run(argc, argv, [&] {
     std::string why;
     if (!cuda::available(&why)) fail(Exit::device, "{}", why);
     return o.dtype == "bf16" ? run<bf16>(o) : run<float>(o);
-  } catch (const Error& e) {
-    fmt::print(stderr, "bench_ladder: {}\n", e.what());
-    return static_cast<int>(e.code());
-  }
+  });
 }

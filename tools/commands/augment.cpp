@@ -1,5 +1,4 @@
 // simsiam augment: what the network sees. Originals and their random views, side by side.
-#include <CLI/CLI.hpp>
 #include <numeric>
 
 #include "data/augmenter.h"
@@ -110,17 +109,17 @@ int run_augment(const AugmentOptions& o) {
 
 }  // namespace
 
-void add_augment(CLI::App& app, int& exit_code) {
+void add_augment(CommandLine& program) {
   auto o = std::make_shared<AugmentOptions>();
-  CLI::App* c = app.add_subcommand("augment", "draw random views of images, as HTML page or PNG");
-  o->recipe.add_to(*c);
-  c->add_option("--out", o->out, "views.html or a .png");
-  c->add_option("--images", o->images, "rows of the grid")->check(CLI::Range(1, 64));
-  c->add_option("--views", o->views, "views per image")->check(CLI::Range(1, 64));
-  c->add_option("--first", o->first, "first image")->check(CLI::NonNegativeNumber);
-  c->add_option("--epoch", o->epoch, "which epoch's views")->check(CLI::NonNegativeNumber);
-  c->add_option("--scale", o->scale, "pixels per pixel; 0: by image size")->check(CLI::Range(0, 16));
-  c->callback([o, &exit_code] { exit_code = run_augment(*o); });
+  CommandLine c = program.command("augment", "draw random views of images, as HTML page or PNG",
+                                  [o] { return run_augment(*o); });
+  o->recipe.add_to(c);
+  c.option("--out", &o->out, "views.html or a .png");
+  c.option("--images", &o->images, "rows of the grid", {.least = 1, .most = 64});
+  c.option("--views", &o->views, "views per image", {.least = 1, .most = 64});
+  c.option("--first", &o->first, "first image", {.least = 0});
+  c.option("--epoch", &o->epoch, "which epoch's views", {.least = 0});
+  c.option("--scale", &o->scale, "pixels per pixel; 0: by image size", {.least = 0, .most = 16});
 }
 
 }  // namespace stopgrad::tools

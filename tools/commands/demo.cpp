@@ -1,5 +1,4 @@
 // simsiam demo: the same net trained with the wall and without it, side by side.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "engine/file.h"
@@ -209,20 +208,19 @@ int run_demo(const DemoOptions& o) {
 
 }  // namespace
 
-void add_demo(CLI::App& app, int& exit_code) {
+void add_demo(CommandLine& program) {
   auto o = std::make_shared<DemoOptions>();
-  CLI::App* c = app.add_subcommand("demo", "train with the wall and without it, and show both side by side");
-  o->recipe.add_to(*c);
-  c->add_option(
-      "--out", o->out,
-      "folder for curves, pictures, checkpoints and summary.json; those of an earlier demo there are "
-      "replaced");
-  c->add_option("--seconds", o->seconds,
-                "training time of one arm, turned into a number of steps by a rate measured first; 0: the "
-                "recipe's steps");
-  c->add_option("--bank", o->bank, "training images in the kNN bank; 0: all");
-  c->add_flag("--quiet", o->quiet, "no progress");
-  c->callback([o, &exit_code] { exit_code = run_demo(*o); });
+  CommandLine c = program.command("demo", "train with the wall and without it, and show both side by side",
+                                  [o] { return run_demo(*o); });
+  o->recipe.add_to(c);
+  c.option("--out", &o->out,
+           "folder for curves, pictures, checkpoints and summary.json; those of an earlier demo there are "
+           "replaced");
+  c.option("--seconds", &o->seconds,
+           "training time of one arm, turned into a number of steps by a rate measured first; 0: the "
+           "recipe's steps");
+  c.option("--bank", &o->bank, "training images in the kNN bank; 0: all");
+  c.flag("--quiet", o->quiet, "no progress");
 }
 
 }  // namespace stopgrad::tools

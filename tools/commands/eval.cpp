@@ -1,6 +1,5 @@
 // simsiam eval: how good are the frozen features? kNN and a linear probe, beside raw pixels and the untrained
 // net.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "data/open.h"
@@ -66,23 +65,21 @@ int run_eval(const EvalOptions& o) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, int& exit_code) {
+void add_eval(CommandLine& program) {
   auto o = std::make_shared<EvalOptions>();
-  CLI::App* c = app.add_subcommand("eval", "kNN and linear probe on a checkpoint's frozen features");
-  c->add_option("checkpoint", o->checkpoint, "checkpoint of a run")->required();
-  c->add_option("--data", o->data, "another labelled set than the recipe's, of the same image size");
-  c->add_option("--limit", o->limit, "use only the first so many training images; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  c->add_option("--linear-epochs", o->linear_epochs, "of the probe")->check(CLI::Range(1, 100000));
-  c->add_option("--device", o->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  c->add_option("--threads", o->threads, "0: all processors");
-  c->add_flag("--no-linear", o->no_linear, "kNN only");
-  c->add_flag("--robust", o->robust,
-              "also with every image cropped, flipped and jittered once, by a fixed seed");
-  c->add_flag("--baselines", o->baselines, "also raw pixels and the same net at its start values");
-  c->add_flag("--json", o->json, "one line of JSON on stdout");
-  c->footer("Example:\n  simsiam eval runs/fashion/checkpoint-002000.safetensors --robust --baselines");
-  c->callback([o, &exit_code] { exit_code = run_eval(*o); });
+  CommandLine c = program.command("eval", "kNN and linear probe on a checkpoint's frozen features",
+                                  [o] { return run_eval(*o); });
+  c.option("checkpoint", &o->checkpoint, "checkpoint of a run", {.required = true});
+  c.option("--data", &o->data, "another labelled set than the recipe's, of the same image size");
+  c.option("--limit", &o->limit, "use only the first so many training images; 0: all", {.least = 0});
+  c.option("--linear-epochs", &o->linear_epochs, "of the probe", {.least = 1, .most = 100000});
+  c.option("--device", &o->device, "auto, cpu, cuda or cuda:N");
+  c.option("--threads", &o->threads, "0: all processors");
+  c.flag("--no-linear", o->no_linear, "kNN only");
+  c.flag("--robust", o->robust, "also with every image cropped, flipped and jittered once, by a fixed seed");
+  c.flag("--baselines", o->baselines, "also raw pixels and the same net at its start values");
+  c.flag("--json", o->json, "one line of JSON on stdout");
+  c.footer("Example:\n  simsiam eval runs/fashion/checkpoint-002000.safetensors --robust --baselines");
 }
 
 }  // namespace stopgrad::tools

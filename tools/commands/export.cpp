@@ -1,5 +1,4 @@
 // simsiam export: the backbone alone, with torchvision's names.
-#include <CLI/CLI.hpp>
 
 #include "engine/checkpoint.h"
 #include "tools/commands/commands.h"
@@ -47,15 +46,15 @@ int run_export(const ExportOptions& o) {
 
 }  // namespace
 
-void add_export(CLI::App& app, int& exit_code) {
+void add_export(CommandLine& program) {
   auto o = std::make_shared<ExportOptions>();
-  CLI::App* c = app.add_subcommand("export", "write the backbone as safetensors with torchvision's names");
-  c->add_option("checkpoint", o->checkpoint, "checkpoint of a run")->required();
-  c->add_option("--out", o->out, "file to write");
-  c->footer(
+  CommandLine c = program.command("export", "write the backbone as safetensors with torchvision's names",
+                                  [o] { return run_export(*o); });
+  c.option("checkpoint", &o->checkpoint, "checkpoint of a run", {.required = true});
+  c.option("--out", &o->out, "file to write");
+  c.footer(
       "Prints the PyTorch lines that load the file with strict=True.\n"
       "Example:\n  simsiam export runs/cifar/checkpoint-009700.safetensors --out resnet18.safetensors");
-  c->callback([o, &exit_code] { exit_code = run_export(*o); });
 }
 
 }  // namespace stopgrad::tools

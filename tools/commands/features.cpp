@@ -1,5 +1,4 @@
 // simsiam features: a folder's embeddings, and nearest neighbours as a page of pictures.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 
@@ -97,20 +96,20 @@ int run_features(const FeaturesOptions& o) {
 
 }  // namespace
 
-void add_features(CLI::App& app, int& exit_code) {
+void add_features(CommandLine& program) {
   auto o = std::make_shared<FeaturesOptions>();
-  CLI::App* c =
-      app.add_subcommand("features", "embed a folder of images; nearest neighbours as a page of pictures");
-  c->add_option("checkpoint", o->checkpoint, "checkpoint of a run")->required();
-  c->add_option("--data", o->data, "data set, e.g. folder:photos; default: the recipe's");
-  c->add_option("--out", o->out, "safetensors file with features [n, d] and labels [n]");
-  c->add_option("--page", o->page, "HTML page to write");
-  c->add_option("--queries", o->queries, "rows of the page")->check(CLI::Range(1, 1000));
-  c->add_option("--neighbours", o->neighbours, "per row")->check(CLI::Range(1, 50));
-  c->add_option("--seed", o->seed, "which images are the queries");
-  c->add_option("--device", o->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  c->add_option("--threads", o->threads, "0: all processors");
-  c->callback([o, &exit_code] { exit_code = run_features(*o); });
+  CommandLine c =
+      program.command("features", "embed a folder of images; nearest neighbours as a page of pictures",
+                      [o] { return run_features(*o); });
+  c.option("checkpoint", &o->checkpoint, "checkpoint of a run", {.required = true});
+  c.option("--data", &o->data, "data set, e.g. folder:photos; default: the recipe's");
+  c.option("--out", &o->out, "safetensors file with features [n, d] and labels [n]");
+  c.option("--page", &o->page, "HTML page to write");
+  c.option("--queries", &o->queries, "rows of the page", {.least = 1, .most = 1000});
+  c.option("--neighbours", &o->neighbours, "per row", {.least = 1, .most = 50});
+  c.option("--seed", &o->seed, "which images are the queries");
+  c.option("--device", &o->device, "auto, cpu, cuda or cuda:N");
+  c.option("--threads", &o->threads, "0: all processors");
 }
 
 }  // namespace stopgrad::tools

@@ -1,5 +1,4 @@
 // simsiam graph: the tape of one real training step, as text or picture; the wall drawn as a wall.
-#include <CLI/CLI.hpp>
 
 #include "engine/file.h"
 #include "engine/graph/view.h"
@@ -62,23 +61,22 @@ int run_graph(const GraphCommand& o) {
 
 }  // namespace
 
-void add_graph(CLI::App& app, int& exit_code) {
+void add_graph(CommandLine& program) {
   auto o = std::make_shared<GraphCommand>();
-  CLI::App* c = app.add_subcommand("graph", "the tape of one training step: text, DOT, SVG or JSON");
-  o->recipe.add_to(*c);
-  c->add_option("--out", o->out, "file; its ending chooses the format. Without one: text on stdout");
-  c->add_option("--format", o->format, "text, dot, svg or json");
-  c->add_flag("--no-wall", o->no_wall, "with the stop-gradient removed");
-  c->add_flag("--parameters", o->parameters, "show parameters, once, however many views use them");
-  c->add_flag("--forward-only", o->forward_only, "leave out the way of the gradient");
-  c->add_option("--depth", o->depth, "scopes of this depth become one box; 0: every operation")
-      ->check(CLI::Range(0, 9));
-  c->add_option("--term", o->term, "1 or 2: one direction of the loss only; 0: both")
-      ->check(CLI::Range(0, 12));
-  c->footer(
+  CommandLine c = program.command("graph", "the tape of one training step: text, DOT, SVG or JSON",
+                                  [o] { return run_graph(*o); });
+  o->recipe.add_to(c);
+  c.option("--out", &o->out, "file; its ending chooses the format. Without one: text on stdout");
+  c.option("--format", &o->format, "text, dot, svg or json");
+  c.flag("--no-wall", o->no_wall, "with the stop-gradient removed");
+  c.flag("--parameters", o->parameters, "show parameters, once, however many views use them");
+  c.flag("--forward-only", o->forward_only, "leave out the way of the gradient");
+  c.option("--depth", &o->depth, "scopes of this depth become one box; 0: every operation",
+           {.least = 0, .most = 9});
+  c.option("--term", &o->term, "1 or 2: one direction of the loss only; 0: both", {.least = 0, .most = 12});
+  c.footer(
       "Examples:\n  simsiam graph --out graph.svg\n  simsiam graph --no-wall --out no_wall.svg\n  simsiam "
       "graph --depth 0 | less");
-  c->callback([o, &exit_code] { exit_code = run_graph(*o); });
 }
 
 }  // namespace stopgrad::tools

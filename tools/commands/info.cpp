@@ -1,5 +1,4 @@
 // simsiam info: this build, this machine, the defaults.
-#include <CLI/CLI.hpp>
 
 #include "kernels/cpu_features.h"
 #include "models/compute.h"
@@ -29,11 +28,11 @@ int run_info(const InfoOptions& o) {
 
 }  // namespace
 
-void add_info(CLI::App& app, int& exit_code) {
+void add_info(CommandLine& program) {
   auto o = std::make_shared<InfoOptions>();
-  CLI::App* c = app.add_subcommand("info", "this build, its devices and versions");
-  c->add_flag("--recipe", o->recipe, "print the default recipe, every key with its meaning");
-  c->callback([o, &exit_code] { exit_code = run_info(*o); });
+  CommandLine c =
+      program.command("info", "this build, its devices and versions", [o] { return run_info(*o); });
+  c.flag("--recipe", o->recipe, "print the default recipe, every key with its meaning");
 }
 
 }  // namespace stopgrad::tools

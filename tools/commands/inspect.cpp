@@ -1,5 +1,4 @@
 // simsiam inspect: what is inside a checkpoint or any safetensors file.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstring>
 
@@ -88,13 +87,13 @@ int run_inspect(const InspectOptions& o) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, int& exit_code) {
+void add_inspect(CommandLine& program) {
   auto o = std::make_shared<InspectOptions>();
-  CLI::App* c = app.add_subcommand("inspect", "list what a checkpoint or safetensors file holds");
-  c->add_option("file", o->file, "any safetensors file")->required();
-  c->add_flag("--names", o->names_only, "names, types and shapes only");
-  c->add_flag("--recipe", o->metadata, "print the recipe in full");
-  c->callback([o, &exit_code] { exit_code = run_inspect(*o); });
+  CommandLine c = program.command("inspect", "list what a checkpoint or safetensors file holds",
+                                  [o] { return run_inspect(*o); });
+  c.option("file", &o->file, "any safetensors file", {.required = true});
+  c.flag("--names", o->names_only, "names, types and shapes only");
+  c.flag("--recipe", o->metadata, "print the recipe in full");
 }
 
 }  // namespace stopgrad::tools

@@ -1,17 +1,15 @@
-#include <CLI/CLI.hpp>
 
 #include "tools/commands/commands.h"
 
 namespace stopgrad::tools {
 
-void RecipeOptions::add_to(CLI::App& app) {
-  app.add_option("recipe", file, "TOML recipe; without one the defaults (simsiam info --recipe prints them)");
-  app.add_option("--data", data,
-                 "data set: fashion_mnist, cifar10:DIR, folder:DIR, synthetic, ... (data.set)");
-  app.add_option("--device", device, "auto, cpu, cuda or cuda:N (train.device)");
-  app.add_option("--precision", precision, "auto, float32 (or fp32), tf32 or bf16 (train.precision)")
-      ->check(CLI::IsMember({"auto", "float32", "fp32", "tf32", "bf16"}));
-  app.add_option("--set", sets, "key=value on top of the recipe, e.g. --set train.batch=64")->expected(1, -1);
+void RecipeOptions::add_to(CommandLine& line) {
+  line.option("recipe", &file, "TOML recipe; without one the defaults (simsiam info --recipe prints them)");
+  line.option("--data", &data, "data set: fashion_mnist, cifar10:DIR, folder:DIR, synthetic, ... (data.set)");
+  line.option("--device", &device, "auto, cpu, cuda or cuda:N (train.device)");
+  line.option("--precision", &precision, "auto, float32 (or fp32), tf32 or bf16 (train.precision)",
+              {.choices = {"auto", "float32", "fp32", "tf32", "bf16"}});
+  line.option("--set", &sets, "key=value on top of the recipe, e.g. --set train.batch=64");
 }
 
 Recipe RecipeOptions::load(const Recipe& without_file) const {

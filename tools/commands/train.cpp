@@ -1,5 +1,4 @@
 // simsiam train: a recipe, a data set, a folder of results.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <optional>
 
@@ -83,26 +82,23 @@ int run_train(const TrainOptions& o) {
 
 }  // namespace
 
-void add_train(CLI::App& app, int& exit_code) {
+void add_train(CommandLine& program) {
   auto o = std::make_shared<TrainOptions>();
-  CLI::App* c = app.add_subcommand("train", "train SimSiam on a folder of images or a data set");
-  o->recipe.add_to(*c);
-  c->add_option("--out", o->out, "folder for metrics.jsonl, recipe.toml and checkpoints")
-      ->capture_default_str();
-  c->add_option(
-       "--resume", o->resume,
-       "checkpoint to go on from, or auto: the newest in --out; by the recipe in it if none is named")
-      ->expected(0, 1)
-      ->default_str("auto");
-  c->add_flag("--quiet", o->quiet, "no progress");
-  c->footer(
+  CommandLine c = program.command("train", "train SimSiam on a folder of images or a data set",
+                                  [o] { return run_train(*o); });
+  o->recipe.add_to(c);
+  c.option("--out", &o->out, "folder for metrics.jsonl, recipe.toml and checkpoints");
+  c.option("--resume", &o->resume,
+           "checkpoint to go on from, or auto: the newest in --out; by the recipe in it if none is named",
+           {.bare = "auto"});
+  c.flag("--quiet", o->quiet, "no progress");
+  c.footer(
       "Examples:\n  simsiam train tools/recipes/fashion_mnist.toml --out runs/fashion\n"
       "  simsiam train --data folder:photos --set data.image_size=64 --set augment.preset=imagenet\n"
       "  simsiam train --out runs/fashion --resume auto\n"
       "The first SIGINT, SIGTERM or SIGHUP finishes the step, writes a checkpoint and exits with 130, 143 or "
       "129;\n"
       "the second ends the program at once.");
-  c->callback([o, &exit_code] { exit_code = run_train(*o); });
 }
 
 }  // namespace stopgrad::tools
