@@ -1,11 +1,11 @@
 #include "models/diagnostics.h"
 
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "kernels/reduce.h"
+#include "models/singular_values.h"
 
 namespace stopgrad {
 
@@ -24,19 +24,22 @@ double spread_of_deviations(std::span<const double> deviations) {
 }
 
 namespace {
-using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;  // as z lies in memory
-
-Rows unit_rows_centred(DType dtype, const void* z, int64_t rows, int64_t channels) {
-  Rows m(rows, channels);
+/// z/|z| per row, less the mean of each channel.
+std::vector<double> unit_rows_centred(DType dtype, const void* z, size_t rows, size_t channels) {
+  std::vector<double> out(rows * channels), mean(channels);
   visit_float(dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* const values = static_cast<const T*>(z);
-    std::transform(values, values + m.size(), m.data(),
+    std::transform(values, values + out.size(), out.begin(),
                    [](T value) { return static_cast<double>(static_cast<Acc<T>>(value)); });
   });
-  for (Eigen::Index i = 0; i < m.rows(); ++i) m.row(i) /= std::max(m.row(i).norm(), 1e-12);
-  m.rowwise() -= m.colwise().mean().eval();
-  return m;
+  for (auto row = out.begin(); row != out.end(); row += static_cast<ptrdiff_t>(channels)) {
+    const auto end = row + static_cast<ptrdiff_t>(channels);
+    const double norm = std::max(std::sqrt(std::inner_product(row, end, row, 0.0)), 1e-12);
+    for (size_t c = 0; c < channels; ++c) mean[c] += (row[static_cast<ptrdiff_t>(c)] /= norm);
+  }
+  for (size_t i = 0; i < out.size(); ++i) out[i] -= mean[i % channels] / static_cast<double>(rows);
+  return out;
 }
 }  // namespace
 
@@ -47,14 +50,9 @@ double effective_rank(const Tensor& z) {
 }
 
 double effective_rank(DType dtype, const void* z, int64_t rows, int64_t channels) {
-  const Rows m = unit_rows_centred(dtype, z, rows, channels);
-  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(std::min(rows, channels), std::min(rows, channels));
-  auto half = gram.selfadjointView<Eigen::Lower>();  // the solver reads no more
-  if (channels > rows) half.rankUpdate(m);
-  else half.rankUpdate(m.transpose());
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram, Eigen::EigenvaluesOnly);
-  const Eigen::VectorXd sigma = solver.eigenvalues().cwiseMax(0).cwiseSqrt();
-  const double total = sigma.sum();
+  const std::vector<double> sigma = singular_values(
+      unit_rows_centred(dtype, z, static_cast<size_t>(rows), static_cast<size_t>(channels)), channels);
+  const double total = std::accumulate(sigma.begin(), sigma.end(), 0.0);
   if (!(total > 1e-9)) return 1;
   double entropy = 0;
   for (double s : sigma)

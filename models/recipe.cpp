@@ -1,12 +1,13 @@
-#define TOML_IMPLEMENTATION  // of the parser; other files only declare it
 #include "models/recipe.h"
 
+#include <toml++/toml.h>
+
 #include <filesystem>
+#include <sstream>
 
 #include "data/augmenter.h"
 #include "data/nearest.h"
 #include "engine/file.h"
-#include "models/recipe_values.h"
 
 namespace stopgrad {
 
@@ -88,7 +89,7 @@ void set_key(Recipe& recipe, const std::string& assignment) {
   const std::string now = k.get(recipe);
   const bool bare_string = now[0] == '"' || now[0] == '\'';
   const bool quoted = !value.empty() && (value[0] == '"' || value[0] == '\'');
-  apply(recipe, k, bare_string && !quoted ? literal(value) : value);
+  apply(recipe, k, bare_string && !quoted ? toml_text(value) : value);
   if (k.name == "train.steps") recipe.epochs = 0;  // who names steps wants so many
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 // Everything a run depends on, as one TOML file. What is printed is what runs: a recipe written into a
 // checkpoint rebuilds the same run.
-#include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "data/augmenter.h"
@@ -52,12 +52,20 @@ struct Recipe {
   bool fail_on_collapse = false;
 };
 
-/// One key of the recipe: its place in the file, its meaning, and access to its value as TOML text.
+/// Where the value of a key lies in a recipe.
+using RecipeValue =
+    std::variant<std::string*, bool*, int64_t*, double*, float*, std::vector<int64_t>*, std::vector<float*>>;
+
+/// One key of the recipe: its place in the file, its meaning, and its value.
 struct RecipeKey {
   std::string name;  // "train.batch"
   std::string help;
-  std::function<std::string(const Recipe&)> get;
-  std::function<void(Recipe&, const std::string& toml_value)> set;  // throws Error(Exit::config)
+  RecipeValue (*at)(Recipe&);
+  std::vector<std::string> choices = {};  // of a text; empty: any
+
+  /// The value as TOML text, and from it; another type or choice than the key's is Error(Exit::config).
+  std::string get(const Recipe& recipe) const;
+  void set(Recipe& recipe, const std::string& toml_value) const;
 };
 
 /// All keys, in the order of the file.
@@ -69,6 +77,8 @@ Recipe parse_recipe(const std::string& toml, const std::string& origin);
 Recipe read_recipe(const std::string& path);
 /// "train.batch=64" on top of a recipe; "train.steps=20" also sets train.epochs to 0.
 void set_key(Recipe& recipe, const std::string& assignment);
+/// A string in TOML's quotes.
+std::string toml_text(const std::string& s);
 /// TOML with every key and its meaning; parse_recipe gives the same recipe back.
 std::string to_toml(const Recipe& recipe);
 /// Values that cannot work together or alone: throws Error(Exit::config) naming the key.

@@ -1,0 +1,3 @@
+// The TOML parser; other files only declare it.
+#define TOML_IMPLEMENTATION
+#include <toml++/toml.h>
