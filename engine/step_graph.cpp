@@ -16,7 +16,7 @@ struct StepGraph::Captured {
 
 StepGraph::MemoryState StepGraph::memory_state() const {
   const PoolStats stats = memory_.stats();
-  return {stats.live_bytes, stats.system_bytes, memory_.device().cuda->scratch_moves()};
+  return {stats.live_blocks, stats.system_bytes, memory_.device().cuda->scratch_moves()};
 }
 
 void StepGraph::capture(const std::function<void()>& work) {
@@ -36,7 +36,7 @@ void StepGraph::run(const std::function<void()>& work, bool eagerly) {
   const MemoryState before = memory_state();
   // What somebody else holds may lie where the graph writes, and its scratch memory may be gone. More memory
   // in the pool is no matter.
-  if (captured_ && (captured_->memory.live_bytes != before.live_bytes ||
+  if (captured_ && (captured_->memory.live_blocks != before.live_blocks ||
                     captured_->memory.scratch_moves != before.scratch_moves))
     captured_.reset();
   if (!captured_ && settled_ != before) {

@@ -32,7 +32,8 @@ class StepGraph {
   struct Captured;
   /// The same work between equal states gets the same addresses.
   struct MemoryState {
-    size_t live_bytes, system_bytes;
+    uint64_t live_blocks;
+    size_t system_bytes;
     int64_t scratch_moves;
     bool operator==(const MemoryState&) const = default;
   };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "kernels/hash.h"
 #include "kernels/memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -23,6 +24,11 @@ constexpr size_t kAlignment = 256;
 constexpr size_t kPage = size_t{2} << 20;  // huge pages: fewer faults in the first step
 
 size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
+uint64_t name_of(const char* address, size_t bytes) {
+  const uint64_t block[] = {reinterpret_cast<uint64_t>(address), bytes};
+  return fnv1a({reinterpret_cast<const char*>(block), sizeof block});
+}
 }  // namespace
 
 /// Best fit over address-ordered blocks that merge with their free neighbours.
@@ -53,6 +59,7 @@ class PoolState {
     open(address, bytes);
     if (poison_) fill_memory(device_, address, 0xff, bytes);
     stats_.live_bytes += bytes;
+    stats_.live_blocks += name_of(address, bytes);
     stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.live_bytes);
     ++stats_.allocations;
     return address;
@@ -61,6 +68,7 @@ class PoolState {
   void give_back(char* address) {
     auto block = blocks_.find(address);
     stats_.live_bytes -= block->second.bytes;
+    stats_.live_blocks -= name_of(address, block->second.bytes);
     close(address, block->second.bytes);
     block->second.free = true;
     block = merge_with_next(block);

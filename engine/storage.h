@@ -30,9 +30,10 @@ class Storage {
 };
 
 struct PoolStats {
-  size_t live_bytes = 0;    // handed out now
-  size_t peak_bytes = 0;    // most that was handed out at a time
-  size_t system_bytes = 0;  // asked of the system so far
+  size_t live_bytes = 0;     // handed out now
+  uint64_t live_blocks = 0;  // a number that names which they are: sum of hashes of address and size
+  size_t peak_bytes = 0;     // most that was handed out at a time
+  size_t system_bytes = 0;   // asked of the system so far
   int64_t system_requests = 0;
   int64_t allocations = 0;
 };

@@ -167,6 +167,22 @@ TEST_CASE("memory that a caller holds is not written by a graph of before", "[cu
   CHECK(disturbed.replays == 14);  // after each change a step runs before the next capture
 }
 
+TEST_CASE("a block that changes places with one of the same size is not written by a graph of before",
+          "[cuda][graph]") {
+  cuda::Context context(0);
+  Pool pool(Device{.cuda = &context});
+  StepGraph graph(pool, {}, true);
+  const auto step = [&] { Tensor(pool, {64}, DType::f32).fill_zero(); };
+  std::optional<Tensor> held(Tensor::of(pool, {64}, std::vector<float>(64, 1)));
+  for (int i = 0; i < 3; ++i) graph.run(step);
+  CHECK(graph.replays() == 2);
+  const std::vector<float> values(64, 3);
+  const Tensor instead = Tensor::of(pool, {64}, values);  // where the step's own tensor lay
+  held.reset();
+  graph.run(step);
+  CHECK(instead.to_vector<float>() == values);
+}
+
 TEST_CASE("a loss that is not finite ends the run with its own exit code and leaves the checkpoint before",
           "[cuda][graph]") {
   std::string healthy;
