@@ -25,9 +25,9 @@ struct DecodeLimits {
 enum class ImageKind { jpeg, png, bmp, other };
 ImageKind image_kind(std::span<const uint8_t> bytes);
 
-/// JPEG, PNG or BMP to RGB, channels = 3: grey repeated, CMYK converted, alpha dropped, EXIF orientation
-/// ignored (as torchvision does). A file of another kind, too large, truncated or damaged: Error(Exit::data)
-/// that starts with `name`.
+/// JPEG, PNG or BMP to RGB, channels = 3: grey repeated, CMYK converted, alpha dropped, a JPEG turned upright
+/// by its EXIF orientation. A file of another kind, too large, truncated or damaged: Error(Exit::data) that
+/// starts with `name`.
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const DecodeLimits& limits = {});
 Image read_image(const std::string& path, const DecodeLimits& limits = {});
 

@@ -9,6 +9,7 @@
 #include <csetjmp>
 #include <cstring>
 
+#include "data/exif.h"
 #include "data/image_codecs.h"
 #include "kernels/check.h"
 
@@ -68,7 +69,15 @@ void read_header(Decoder& decoder) {
   jpeg_create_decompress(&decoder.info);
   decoder.info.progress = &decoder.progress;
   jpeg_mem_src(&decoder.info, decoder.bytes.data(), decoder.bytes.size());
+  jpeg_save_markers(&decoder.info, JPEG_APP0 + 1, 0xffff);  // each a copy: as much as the file at most
   jpeg_read_header(&decoder.info, TRUE);
+}
+
+/// Of the first Exif segment; others do not count.
+int orientation_of(const jpeg_decompress_struct& info) {
+  for (const jpeg_marker_struct* marker = info.marker_list; marker != nullptr; marker = marker->next)
+    if (const int orientation = exif_orientation({marker->data, marker->data_length})) return orientation;
+  return 1;
 }
 
 /// Four inks to RGB without a colour profile. Adobe's files hold 255 - ink.
@@ -131,8 +140,9 @@ Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const
   std::vector<uint8_t> cmyk(four ? size_t{info.output_width} * 4 : 0);
   decoder.pixels = image.pixels.data();
   decoder.cmyk = four ? cmyk.data() : nullptr;
+  const int orientation = orientation_of(info);
   if (!survives(decoder, read_pixels)) fail(Exit::data, "{}: JPEG: {}", name, decoder.message);
-  return image;
+  return turn_upright(std::move(image), orientation);
 }
 
 }  // namespace stopgrad
