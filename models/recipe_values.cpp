@@ -1,6 +1,7 @@
 // Values of a recipe as TOML text, and back.
 #include <toml++/toml.h>
 
+#include <cmath>
 #include <sstream>
 
 #include "data/nearest.h"
@@ -51,6 +52,7 @@ requires std::is_floating_point_v<T>
 void assign(T* to, const Given& given) {
   if (!given.node.is_number()) given.refuse("a number");
   *to = static_cast<T>(*given.node.value<double>());
+  if (!std::isfinite(*to)) given.refuse("a number that is finite");
 }
 void assign(std::vector<int64_t>* to, const Given& given) {
   if (!given.node.is_array()) given.refuse("a list of whole numbers");

@@ -90,6 +90,32 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   CHECK_THROWS_WITH(read_recipe("/dev/null"), Catch::Contains("no file"));
 }
 
+TEST_CASE("numbers that are not finite are refused for every key", "[recipe]") {
+  int lists = 0, numbers = 0;
+  for (const RecipeKey& key : recipe_keys()) {
+    Recipe recipe;
+    const std::string value = key.get(recipe);
+    if (value.find('.') == std::string::npos || value[0] == '"' || value[0] == '\'') continue;  // no floats
+    INFO(key.name);
+    const bool list = value[0] == '[';
+    const auto commas = static_cast<size_t>(std::count(value.begin(), value.end(), ','));
+    ++(list ? lists : numbers);
+    for (const std::string odd : {"nan", "inf", "-inf"}) {
+      std::string text = odd;
+      for (size_t k = 0; k < commas; ++k) text = "1, " + text;
+      if (list) text = "[" + text + "]";
+      CHECK_THROWS_WITH(set_key(recipe, key.name + "=" + text),
+                        Catch::StartsWith(key.name + " = ") && Catch::Contains("finite"));
+    }
+  }
+  CHECK(lists == 5);
+  CHECK(numbers >= 17);
+  Recipe recipe;
+  CHECK_THROWS_WITH(set_key(recipe, "augment.std=[1e300, 1, 1]"), Catch::Contains("finite"));  // as a float
+  CHECK_THROWS_WITH(parse_recipe("[monitor]\ncollapse_spread = nan", "r"),
+                    Catch::Contains("r:2") && Catch::Contains("monitor.collapse_spread"));
+}
+
 TEST_CASE("a wrong recipe is told before a device is looked for", "[recipe]") {
   Recipe recipe = small_recipe();
   recipe.batch = 1;
