@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "data/free_memory.h"
 #include "engine/file.h"
 #include "kernels/check.h"
 
@@ -41,6 +42,10 @@ const Layout& cifar100() {
 }
 
 void append_records(const Layout& layout, const std::string& path, Dataset& set) {
+  std::error_code unknown;  // the file is: read_file says so
+  const auto file_bytes = static_cast<int64_t>(fs::file_size(path, unknown));
+  if (!unknown)  // the file, its images, and room to move those of the files before it
+    require_memory(2 * file_bytes + set.count * kPixels, path + ": its images", "use a smaller set");
   const std::string bytes = read_file(path, kMaxFile, Exit::data);
   const auto label_bytes = static_cast<int64_t>(layout.classes_of_label.size());
   const int64_t record = label_bytes + kPixels;

@@ -9,6 +9,24 @@ const uint8_t* Dataset::image(int64_t i) const {
   return images.data() + i * image_bytes();
 }
 
+namespace {
+template <class T>
+void append_or_drop(std::vector<T>& to, const std::vector<T>& more) {
+  if (to.empty() || more.empty()) return to.clear();
+  to.insert(to.end(), more.begin(), more.end());
+}
+}  // namespace
+
+void Dataset::append(const Dataset& more) {
+  if (height != more.height || width != more.width || channels != more.channels)
+    fail(Exit::data, "{}: images to train on of {}x{}x{}, to test on of {}x{}x{}; use one split of them",
+         name, height, width, channels, more.height, more.width, more.channels);
+  images.insert(images.end(), more.images.begin(), more.images.end());
+  append_or_drop(labels, more.labels);
+  append_or_drop(files, more.files);
+  count += more.count;
+}
+
 void Dataset::keep_first(int64_t limit) {
   if (limit <= 0 || limit >= count) return;
   count = limit;

@@ -6,7 +6,8 @@
 
 namespace stopgrad {
 
-enum class Split { train, test };
+/// all: the images of both, those to train on first.
+enum class Split { train, test, all };
 
 /// Labelled images, all of one size, uint8 in memory. Labels are for evaluation only.
 struct Dataset {
@@ -21,6 +22,9 @@ struct Dataset {
   int64_t image_bytes() const { return int64_t{height} * width * channels; }
   /// Image i, [height, width, channels]. An index outside the set throws Error(Exit::failed).
   const uint8_t* image(int64_t i) const;
+  /// Adds the images of another set of the same size (else Error(Exit::data)); labels and files stay where
+  /// both sets have them.
+  void append(const Dataset& more);
   /// Drops all but the first `limit` images; 0 keeps all.
   void keep_first(int64_t limit);
 };

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
 
+#include "data/free_memory.h"
 #include "engine/file.h"
 #include "kernels/check.h"
 
@@ -17,10 +19,17 @@ constexpr int64_t kMaxFile = UINT32_MAX;  // what zlib can be handed at once
 // Deflate cannot expand more than this (zlib technical notes), so a header that promises more is lying.
 constexpr int64_t kMaxExpansion = 1032;
 
+std::string read_whole(const std::string& path) {
+  std::error_code unknown;  // the file is: read_file says so
+  const auto bytes = std::filesystem::file_size(path, unknown);
+  if (!unknown) require_memory(static_cast<int64_t>(bytes), path + ": its bytes", "use a smaller set");
+  return read_file(path, kMaxFile, Exit::data);
+}
+
 /// The unpacked bytes of a plain or gzip file, in order.
 class IdxReader {
  public:
-  explicit IdxReader(const std::string& path) : path_(path), file_(read_file(path, kMaxFile, Exit::data)) {
+  explicit IdxReader(const std::string& path) : path_(path), file_(read_whole(path)) {
     stream_.next_in = reinterpret_cast<Bytef*>(file_.data());
     stream_.avail_in = static_cast<uInt>(file_.size());
     packed_ = file_.starts_with("\x1f\x8b");
@@ -113,6 +122,7 @@ std::vector<uint8_t> read_payload(IdxReader& reader, int64_t bytes, const char* 
   if (bytes > reader.room())
     fail(Exit::data, "{}: the header promises {} bytes of {}, the file can hold at most {}", reader.path(),
          bytes, what, reader.room());
+  require_memory(bytes, fmt::format("{}: its {}", reader.path(), what), "use a smaller set");
   std::vector<uint8_t> payload(static_cast<size_t>(bytes));
   reader.read(payload.data(), bytes, what);
   reader.expect_end();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "data/free_memory.h"
 #include "data/image_codecs.h"
 #include "engine/file.h"
 #include "kernels/check.h"
@@ -41,6 +42,16 @@ void check_image_size(const std::string& name, int64_t height, int64_t width, co
     fail(Exit::data, "{}: {} x {} pixels, a side may have {}", name, width, height, limits.side);
   if (height * width > limits.area)
     fail(Exit::data, "{}: {} x {} pixels, the limit is {} in all", name, width, height, limits.area);
+}
+
+std::unique_lock<std::mutex> reserve_memory(const std::string& name, int64_t height, int64_t width,
+                                            int64_t bytes) {
+  static std::mutex one_at_a_time;
+  if (bytes < int64_t{256} << 20) return {};
+  std::unique_lock held(one_at_a_time);
+  require_memory(bytes, fmt::format("{}: {} x {} pixels", name, width, height),
+                 "shrink the image or remove it");
+  return held;
 }
 
 Image decode_image(std::span<const uint8_t> bytes, const std::string& name, const DecodeLimits& limits) {

@@ -1,11 +1,10 @@
 #include "data/image_folder.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 
+#include "data/free_memory.h"
 #include "kernels/check.h"
 
 namespace stopgrad {
@@ -18,39 +17,46 @@ std::string printable(std::string text) {
   return text;
 }
 
-void check_memory(const FolderList& list, int64_t bytes) {
-  const int64_t memory = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-  if (bytes > memory)
-    fail(Exit::data,
-         "{}: {} images need {:.1f} GB of memory, the machine has {:.1f}; lower image_size or set a limit",
-         list.root, list.files.size(), bytes * 1e-9, memory * 1e-9);
-}
+/// What is wrong with a file; nothing where all is well.
+struct Problem {
+  std::string text;
+  bool memory = false;  // there was none to decode it: no fault of the file
+};
 
-/// Decodes one file to `pixels`, [size, size, 3]; returns what is wrong with it, or nothing.
-std::string decode_into(const std::string& path, int size, const DecodeLimits& limits, uint8_t* pixels) {
+/// Decodes one file to `pixels`, [size, size, 3].
+Problem decode_into(const std::string& path, int size, const DecodeLimits& limits, uint8_t* pixels) {
+  const auto about_it = [&](const std::string& what) {
+    return what.starts_with(path) ? what : path + ": " + what;
+  };
   try {
     const Image square = square_resize(read_image(path, limits), size);
     std::memcpy(pixels, square.pixels.data(), square.pixels.size());
     return {};
-  } catch (const std::exception& error) {  // also no memory: the image is then what is too large
-    const std::string what = error.what();
-    return what.starts_with(path) ? what : path + ": " + what;
+  } catch (const Error& error) {
+    return {about_it(error.what()), error.code() == Exit::memory};
+  } catch (const std::bad_alloc&) {
+    return {path + ": no memory to decode it; shrink the image or remove it", true};
+  } catch (const std::exception& error) {
+    return {about_it(error.what())};
   }
 }
 
-[[noreturn]] void refuse(const FolderList& list, const std::vector<std::string>& bad, int max_bad) {
+[[noreturn]] void refuse(const FolderList& list, const std::vector<std::string>& bad, int64_t max_bad) {
   std::string names;
   for (size_t i = 0; i < std::min<size_t>(bad.size(), 10); ++i) names += "\n  " + bad[i];
-  fail(Exit::data, "{}: more than {} bad images; remove or repair them. The first ones:{}", list.root,
-       max_bad, names);
+  fail(
+      Exit::data,
+      "{}: more than {} bad images; remove or repair them, or let more be left out (data.max_bad). The first "
+      "ones:{}",
+      list.root, max_bad, names);
 }
 
 /// Closes the gaps that bad images left, keeping the order.
-void drop_bad(Dataset& set, const std::vector<std::string>& problems) {
+void drop_bad(Dataset& set, const std::vector<Problem>& problems) {
   const int64_t bytes = set.image_bytes();
   int64_t kept = 0;
   for (int64_t i = 0; i < set.count; ++i) {
-    if (!problems[i].empty()) continue;
+    if (!problems[i].text.empty()) continue;
     if (kept != i) {
       std::memcpy(set.images.data() + kept * bytes, set.images.data() + i * bytes, bytes);
       if (!set.labels.empty()) set.labels[kept] = set.labels[i];
@@ -73,7 +79,9 @@ Dataset load_images(const FolderList& list, const FolderOptions& options) {
   set.channels = 3;
   const bool labelled = list.classes.size() > 1;  // one class has nothing to tell apart: 100 % would mislead
   if (labelled) set.classes = list.classes;
-  check_memory(list, set.count * set.image_bytes());
+  require_memory(set.count * set.image_bytes(),
+                 fmt::format("{}: {} images of {}x{}x3", list.root, set.count, options.size, options.size),
+                 "set a smaller data.image_size, or data.limit to use fewer images");
   set.images.resize(static_cast<size_t>(set.count * set.image_bytes()));
   for (const auto& file : list.files) {
     set.files.push_back(file.path);
@@ -82,9 +90,10 @@ Dataset load_images(const FolderList& list, const FolderOptions& options) {
 
   DecodeLimits limits = options.limits;
   limits.wanted_side = options.size;
-  std::vector<std::string> problems(list.files.size()), bad;
+  std::vector<Problem> problems(list.files.size());
+  std::vector<std::string> bad;
   // In blocks, so that a hopeless folder is given up early and yet always with the same names.
-  constexpr int64_t block = 1024;
+  constexpr int64_t block = 256;
   for (int64_t begin = 0; begin < set.count; begin += block) {
     const int64_t end = std::min(begin + block, set.count);
 #pragma omp parallel for schedule(dynamic, 4)
@@ -92,11 +101,14 @@ Dataset load_images(const FolderList& list, const FolderOptions& options) {
       problems[i] = decode_into(list.root + "/" + list.files[i].path, options.size, limits,
                                 set.images.data() + i * set.image_bytes());
     for (int64_t i = begin; i < end; ++i) {
-      if (problems[i].empty()) continue;
-      bad.push_back(problems[i]);
-      if (options.warn) options.warn("bad image dropped: " + problems[i]);
-      else std::fprintf(stderr, "bad image dropped: %s\n", printable(problems[i]).c_str());
+      const auto& [text, memory] = problems[i];
+      if (memory) fail(Exit::memory, "{}", text);
+      if (text.empty()) continue;
+      bad.push_back(text);
+      if (options.warn) options.warn("bad image dropped: " + text);
+      else std::fprintf(stderr, "bad image dropped: %s\n", printable(text).c_str());
     }
+    if (options.progress) options.progress(end, set.count);
     if (static_cast<int64_t>(bad.size()) > options.max_bad) refuse(list, bad, options.max_bad);
   }
   if (static_cast<int64_t>(bad.size()) == set.count) refuse(list, bad, 0);

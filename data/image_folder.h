@@ -26,7 +26,8 @@ struct FolderList {
 FolderList list_images(const std::string& root, const std::string& below = "");
 
 /// What belongs to a split. With root/train: that folder, and root/val or root/test, whose classes must be
-/// among those of train. Without: every tenth image (9, 19, ...) of the list is the test split.
+/// among those of train. Without: every tenth image (9, 19, ...) of the list is the test split. Split::all
+/// are the images of all these folders, or the whole list.
 FolderList list_split(const std::string& root, Split split);
 
 /// Keeps `limit` files spread evenly over the list, hence over the classes; 0 keeps all.
@@ -34,14 +35,16 @@ void keep_evenly(FolderList& list, int64_t limit);
 
 struct FolderOptions {
   int size = 32;  // pixels: the short side is resized to it, then the centre square is cut
-  int max_bad = 10;
+  int64_t max_bad = 10;
   DecodeLimits limits;
   std::function<void(const std::string& message)>
       warn{};  // one call per bad image; default: a line on stderr
+  std::function<void(int64_t done, int64_t total)> progress{};
 };
 
 /// Decodes every file once, in parallel, to [count, size, size, 3] in the order of the list. A bad image is
-/// reported and dropped; more than max_bad of them throw Error(Exit::data) naming the first ones.
+/// reported and dropped; more than max_bad of them throw Error(Exit::data) naming the first ones. Where the
+/// memory for the set, or to decode an image, is not free: Error(Exit::memory).
 Dataset load_images(const FolderList& list, const FolderOptions& options);
 
 }  // namespace stopgrad

@@ -129,6 +129,12 @@ void relabel(FolderList& list, const std::vector<std::string>& classes, const st
   list.classes = classes;
 }
 
+FolderList list_held_out(const FolderList& train, const std::string& folder) {
+  FolderList list = list_images(train.root, folder);
+  relabel(list, train.classes, folder);
+  return list;
+}
+
 void keep_tenth(FolderList& list, Split split) {
   std::vector<FolderFile> kept;
   for (size_t i = 0; i < list.files.size(); ++i)
@@ -151,22 +157,27 @@ FolderList list_images(const std::string& root, const std::string& below) {
 FolderList list_split(const std::string& root, Split split) {
   const fs::path checked = checked_root(root);
   const auto has = [&](const char* name) { return fs::is_directory(checked / name); };
-  std::string held_out;
+  std::vector<std::string> held_out;
   for (const char* name : {"val", "valid", "validation", "test"})
-    if (held_out.empty() && has(name)) held_out = name;
+    if (has(name)) held_out.push_back(name);
   // A class may be called "train": only a folder to test on beside it, or nothing beside it, makes it a
   // split.
   const bool divided =
       has("train") && (!held_out.empty() || entries_of(checked, checked).folders.size() == 1);
   FolderList train = list_images(root, divided ? "train" : "");
   if (!divided || held_out.empty()) {
-    keep_tenth(train, split);
+    if (split != Split::all) keep_tenth(train, split);
     return train;
   }
   if (split == Split::train) return train;
-  FolderList test = list_images(root, held_out);
-  relabel(test, train.classes, held_out);
-  return test;
+  if (split == Split::test) return list_held_out(train, held_out.front());
+  FolderList all = train;
+  for (const auto& name : held_out) {
+    const FolderList more = list_held_out(train, name);
+    if (more.classes.empty()) all.classes.clear();  // labels of a part would mislead
+    all.files.insert(all.files.end(), more.files.begin(), more.files.end());
+  }
+  return all;
 }
 
 void keep_evenly(FolderList& list, int64_t limit) {

@@ -135,12 +135,18 @@ Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const
   if (!survives(decoder, [](Decoder& d) { jpeg_calc_output_dimensions(&d.info); }))
     fail(Exit::data, "{}: JPEG: {}", name, decoder.message);
 
+  const int orientation = orientation_of(info);
+  const size_t output = size_t{info.output_height} * info.output_width * 3;
+  // A file of many scans is kept whole as coefficients of two bytes until the last one is read.
+  const size_t kept = jpeg_has_multiple_scans(&info) ? size_t{info.image_height} * info.image_width * 2 : 0;
+  const auto memory =
+      reserve_memory(name, info.image_height, info.image_width,
+                     static_cast<int64_t>(output * (orientation > 1 ? 2 : 1) + kept * info.num_components));
   Image image{static_cast<int>(info.output_height), static_cast<int>(info.output_width), 3, {}};
-  image.pixels.resize(size_t{info.output_height} * info.output_width * 3);
+  image.pixels.resize(output);
   std::vector<uint8_t> cmyk(four ? size_t{info.output_width} * 4 : 0);
   decoder.pixels = image.pixels.data();
   decoder.cmyk = four ? cmyk.data() : nullptr;
-  const int orientation = orientation_of(info);
   if (!survives(decoder, read_pixels)) fail(Exit::data, "{}: JPEG: {}", name, decoder.message);
   return turn_upright(std::move(image), orientation);
 }

@@ -47,6 +47,9 @@ Image decode_stb(std::span<const uint8_t> bytes, const std::string& name, const 
   // byte a line, or twice the compressed data.
   const size_t unpacked = size_t(height) * (size_t(width) * 8 + 8) * 2;
   stb_ceiling = std::min(kMaxAllocation, std::max(unpacked, bytes.size() * 2) + (1 << 16));
+  // Unpacked, without its filters, as RGB.
+  const int64_t pixel = channels * (stbi_is_16_bit_from_memory(bytes.data(), size) ? 2 : 1);
+  const auto memory = reserve_memory(name, height, width, int64_t{height} * width * (2 * pixel + 3));
   const std::unique_ptr<stbi_uc, decltype(&std::free)> pixels(
       stbi_load_from_memory(bytes.data(), size, &width, &height, &channels, 3), &std::free);
   if (!pixels) fail(Exit::data, "{}: {}: {}", name, kind, stbi_failure_reason());

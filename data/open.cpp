@@ -1,5 +1,6 @@
 #include "data/open.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -36,6 +37,9 @@ Dataset open_fashion_mnist(const std::string& folder, Split split) {
 
 void need_folder(const std::string& kind, const std::string& folder, const std::string& hint) {
   if (folder.empty()) fail(Exit::config, "{}: which folder? Write {}:DIR", kind, kind);
+  if (folder.starts_with('~') && !fs::exists(folder))
+    fail(Exit::data, "{}: {}: a shell replaces ~ only at the start of a word; write $HOME in its place", kind,
+         folder);
   if (!fs::is_directory(folder)) fail(Exit::data, "{}: {} is not a folder; {}", kind, folder, hint);
 }
 
@@ -84,6 +88,7 @@ Dataset open_folder(const std::string& folder, Split split, const OpenOptions& o
   how.size = options.image_size;
   how.max_bad = options.max_bad;
   how.warn = options.warn;
+  how.progress = options.progress;
   return load_images(list, how);
 }
 
@@ -100,7 +105,16 @@ Dataset open_synthetic(const std::string& text, Split split, const OpenOptions& 
   return make_synthetic(count, options.image_size, 3, options.seed, split);
 }
 
+const std::vector<std::string> kKinds = {"fashion_mnist", "cifar10", "cifar100",
+                                         "idx",           "folder",  "synthetic"};
+
 Dataset open_kind(const std::string& kind, const std::string& rest, Split split, const OpenOptions& options) {
+  const bool known = std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
+  if (known && kind != "folder" && split == Split::all) {
+    Dataset set = open_kind(kind, rest, Split::train, options);
+    if (has_test_split(kind + ":" + rest)) set.append(open_kind(kind, rest, Split::test, options));
+    return set;
+  }
   if (kind == "fashion_mnist") return open_fashion_mnist(rest, split);
   if (kind == "cifar10") return open_cifar10(rest, split);
   if (kind == "cifar100") return open_cifar100(rest, split);
@@ -108,10 +122,8 @@ Dataset open_kind(const std::string& kind, const std::string& rest, Split split,
   if (kind == "folder") return open_folder(rest, split, options);
   if (kind == "synthetic") return open_synthetic(rest, split, options);
   if (fs::is_directory(kind)) return open_folder(rest.empty() ? kind : kind + ":" + rest, split, options);
-  const std::vector<std::string> kinds = {"fashion_mnist", "cifar10", "cifar100",
-                                          "idx",           "folder",  "synthetic"};
-  fail(Exit::config, "data set '{}': unknown kind; {}known are {}", kind, did_you_mean(kind, kinds),
-       fmt::join(kinds, ", "));
+  fail(Exit::config, "data set '{}': unknown kind; {}known are {}", kind, did_you_mean(kind, kKinds),
+       fmt::join(kKinds, ", "));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/free_memory.h"
 #include "kernels/check.h"
 #include "kernels/philox.h"
 
@@ -179,6 +180,9 @@ Dataset make_synthetic(int64_t count, int size, int channels, uint64_t seed, Spl
   set.height = set.width = size;
   set.channels = channels;
   set.classes = kShapes;
+  require_memory(count * set.image_bytes(),
+                 fmt::format("synthetic: {} images of {}x{}x{}", count, size, size, channels),
+                 "set a smaller data.image_size, or ask for fewer images");
   set.images.resize(static_cast<size_t>(count * set.image_bytes()));
   set.labels.resize(static_cast<size_t>(count));
 #pragma omp parallel for schedule(static)

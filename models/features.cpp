@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "data/free_memory.h"
 #include "kernels/elementwise.h"
 #include "models/image_feed.h"
 #include "models/knn.h"
@@ -70,6 +71,10 @@ void store_as_float(const Tensor& from, const Tensor& to) {
 template <class F>
 Tensor collect(Model& model, const Dataset& set, EvalView view, int64_t width, F&& map,
                const std::function<void(int64_t, int64_t)>& progress) {
+  if (model.device().is_cpu())
+    require_memory(set.count * width * int64_t{sizeof(float)},
+                   fmt::format("{} numbers of each of {} images", width, set.count),
+                   "use fewer images (data.limit, or --limit of eval)");
   const Tensor out(model.permanent(), {set.count, width}, DType::f32);
   const int batch = batch_for(set);
   ImageFeed feed(model.step_memory(), set, batch, 0);  // each image is read once: no copy of the whole set

@@ -15,7 +15,7 @@ namespace stopgrad {
 struct Recipe {
   // [data]
   std::string data = "fashion_mnist";
-  int64_t image_size = 0, limit = 0;
+  int64_t image_size = 0, limit = 0, max_bad = 10;
   // [augment]
   std::string augment = "grey";
   AugmentRecipe views = grey_recipe();
@@ -48,7 +48,7 @@ struct Recipe {
   int64_t seed = 0, threads = 0;
   // [monitor]
   int64_t knn_every = 0, knn_k = 200, knn_bank = 10000, checkpoint_every = 1, keep_checkpoints = 2;
-  double knn_temperature = 0.1, collapse_spread = 0.5;
+  double checkpoint_seconds = 30, knn_temperature = 0.1, collapse_spread = 0.5;
   bool fail_on_collapse = false;
 };
 

@@ -50,6 +50,7 @@ void check_views(const Recipe& r) {
 void check_recipe(const Recipe& r) {
   in_range<int64_t>("data.image_size", r.image_size, 0, 4096);
   in_range<int64_t>("data.limit", r.limit, 0, int64_t{1} << 40);
+  in_range<int64_t>("data.max_bad", r.max_bad, 0, int64_t{1} << 40);
   check_views(r);
   in_range<int64_t>("net.stem_stride", r.stem_stride, 1, 4);
   check_widths("net.widths", r.widths);
@@ -87,6 +88,7 @@ void check_recipe(const Recipe& r) {
   in_range("monitor.knn_temperature", r.knn_temperature, 1e-3, 1e3);
   in_range<int64_t>("monitor.keep_checkpoints", r.keep_checkpoints, 1, 1000000);
   in_range<int64_t>("monitor.checkpoint_every", r.checkpoint_every, 0, 1000000);
+  in_range("monitor.checkpoint_seconds", r.checkpoint_seconds, 0.0, 1e9);
   in_range<int64_t>("monitor.knn_every", r.knn_every, 0, 1000000);
   in_range<int64_t>("monitor.knn_bank", r.knn_bank, 0, int64_t{1} << 40);
 }

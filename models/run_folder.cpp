@@ -154,6 +154,13 @@ std::string latest_checkpoint(const std::string& folder) {
   return {};
 }
 
+std::string find_checkpoint(const std::string& path) {
+  if (!fs::is_directory(path)) return path;
+  if (const std::string newest = latest_checkpoint(path); !newest.empty()) return newest;
+  fail(Exit::checkpoint, "{} holds no checkpoint that can be read; name the folder of a run, or a file",
+       path);
+}
+
 void require_unmixed(const std::string& folder, const std::string& from) {
   const std::string newest = latest_checkpoint(folder);
   if (newest.empty()) return;

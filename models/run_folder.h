@@ -51,6 +51,8 @@ class RunFolder {
 
 /// The newest checkpoint of a run's folder that can be read; empty if there is none.
 std::string latest_checkpoint(const std::string& folder);
+/// The path itself, or, of a folder, its latest_checkpoint; Error(Exit::checkpoint) if there is none.
+std::string find_checkpoint(const std::string& path);
 
 /// Throws Error(Exit::usage) where a run that starts from the checkpoint `from` (empty: at step 0) would mix
 /// with another one in the folder, or with its own later steps.

@@ -14,7 +14,9 @@ std::string identity(Recipe r) {
   r.knn_every = plain.knn_every;
   r.knn_k = plain.knn_k;
   r.knn_bank = plain.knn_bank;
+  r.max_bad = plain.max_bad;
   r.checkpoint_every = plain.checkpoint_every;
+  r.checkpoint_seconds = plain.checkpoint_seconds;
   r.keep_checkpoints = plain.keep_checkpoints;
   r.knn_temperature = plain.knn_temperature;
   r.collapse_spread = plain.collapse_spread;

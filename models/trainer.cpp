@@ -127,12 +127,15 @@ RunEnd Trainer::run(const TrainerEvents& events) {
   const Recipe& r = model_.recipe();
   folder_.write_recipe(r);
   const size_t behind = model_.device().is_cpu() ? 0 : 1;  // so that a GPU has work meanwhile
+  auto saved = Clock::now();
   while (step_ < total_steps_) {
     launch_step();
     const bool last = step_ == total_steps_, epoch_end = step_ % loader_.batches() == 0;
     const int64_t epochs_done = epoch_of(step_);
     auto due = [&](int64_t every) { return last || (every > 0 && epoch_end && epochs_done % every == 0); };
-    const bool pause = due(r.knn_every) || due(r.checkpoint_every);
+    const std::chrono::duration<double> unsaved = Clock::now() - saved;
+    const bool save_now = last || (due(r.checkpoint_every) && unsaved.count() >= r.checkpoint_seconds);
+    const bool pause = due(r.knn_every) || save_now;
     report(pause ? 0 : behind, events);
     if (alarmed_ && r.fail_on_collapse) {
       report(0, events);
@@ -142,7 +145,10 @@ RunEnd Trainer::run(const TrainerEvents& events) {
     if (due(r.knn_every)) try_to_evaluate(events);
     const bool stop = !last && events.stop && events.stop();
     if (stop) report(0, events);
-    if (stop || due(r.checkpoint_every)) save(events, stop || last);
+    if (stop || save_now) {
+      save(events, stop || last);
+      saved = Clock::now();
+    }
     if (stop) return RunEnd::stopped;
   }
   return RunEnd::finished;

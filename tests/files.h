@@ -34,13 +34,13 @@ inline bool has(const std::string& text, const std::string& part) {
 }
 
 /// A folder of its own, gone with the test.
-struct Folder {
-  Folder() {
+struct ImageFolder {
+  ImageFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "stopgrad.XXXXXX").string();
     REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     root = std::filesystem::canonical(pattern);
   }
-  ~Folder() { std::filesystem::remove_all(root); }
+  ~ImageFolder() { std::filesystem::remove_all(root); }
   std::string at(const std::string& name) const { return (root / name).string(); }
   std::string write(const std::string& name, const Bytes& bytes) const {
     std::filesystem::create_directories((root / name).parent_path());

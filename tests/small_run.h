@@ -31,6 +31,7 @@ inline Recipe small_recipe() {
     precision = "float32"
     [monitor]
     checkpoint_every = 0
+    checkpoint_seconds = 0
   )",
                       "test");
 }

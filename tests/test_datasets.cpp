@@ -54,7 +54,7 @@ Bytes joined(Bytes a, const Bytes& b) {
 }  // namespace
 
 TEST_CASE("IDX files read alike plain and gzipped", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const auto check = [](const Dataset& set) {
     CHECK(set.count == 2);
     CHECK(set.height == 2);
@@ -73,7 +73,7 @@ TEST_CASE("IDX files read alike plain and gzipped", "[data]") {
 }
 
 TEST_CASE("an IDX file cut anywhere or one byte too long is refused by name", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const auto images = folder.write("images", kImages), labels = folder.write("labels", kLabels);
   const auto refuse = [&](const Bytes& bytes, bool is_labels) {
     const auto path = folder.write("broken", bytes);
@@ -96,7 +96,7 @@ TEST_CASE("an IDX file cut anywhere or one byte too long is refused by name", "[
 }
 
 TEST_CASE("IDX headers that do not fit are refused with their offset", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const auto labels = folder.write("labels", kLabels);
   const auto refusal = [&](const Bytes& bytes) {
     return error_of(Exit::data, [&] { read_idx(folder.write("broken", bytes), labels); });
@@ -117,7 +117,7 @@ TEST_CASE("IDX headers that do not fit are refused with their offset", "[data]")
 }
 
 TEST_CASE("a gzip whose checksum or data is damaged is refused", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const auto labels = folder.write("labels", kLabels);
   const Bytes whole = gzip(kImages);
   for (size_t at = 10; at < whole.size();
@@ -147,7 +147,7 @@ TEST_CASE("Fashion-MNIST of Debian reads as it is known", "[data]") {
 }
 
 TEST_CASE("CIFAR-10 batches come in order, planes become pixels", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   for (int b = 1; b <= 5; ++b) {
     Bytes bytes = cifar_record({static_cast<uint8_t>(b)}, static_cast<uint8_t>(b));
     if (b == 3) bytes = joined(bytes, cifar_record({9}, 100));  // the count comes from the size
@@ -171,7 +171,7 @@ TEST_CASE("CIFAR-10 batches come in order, planes become pixels", "[data]") {
 }
 
 TEST_CASE("CIFAR-100 keeps the fine label and finds the folder of the archive", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   folder.write("cifar-100-binary/train.bin", joined(cifar_record({19, 99}, 0), cifar_record({3, 4}, 1)));
   const Dataset train = open_dataset("cifar100:" + folder.root.string(), Split::train);
   CHECK(train.name == "cifar100");
@@ -185,7 +185,7 @@ TEST_CASE("CIFAR-100 keeps the fine label and finds the folder of the archive", 
 }
 
 TEST_CASE("broken CIFAR files are refused with file and offset", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const Bytes two = joined(cifar_record({1}, 0), cifar_record({2}, 0));
   const auto refusal = [&](const Bytes& bytes) {
     const auto path = folder.write("test_batch.bin", bytes);
@@ -212,7 +212,7 @@ TEST_CASE("open_dataset says which kinds there are and which one was meant", "[d
 }
 
 TEST_CASE("open_dataset says what to install or unpack, and where", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const std::string root = folder.root.string();
   CHECK(has(error_of(Exit::data, [&] { open_dataset("fashion_mnist:" + root, Split::train); }),
             "apt-get install dataset-fashion-mnist"));
@@ -227,9 +227,21 @@ TEST_CASE("open_dataset says what to install or unpack, and where", "[data]") {
 }
 
 TEST_CASE("open_dataset reads IDX pairs, the test pair after a semicolon", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   const auto images = folder.write("i", kImages), labels = folder.write("l", kLabels);
+  const std::string train = "idx:" + images + "," + labels;
+  const auto more = folder.write("tj", idx_bytes({1, 2, 3}, {13, 14, 15, 16, 17, 18}));
+  const auto label = folder.write("tl", idx_bytes({1}, {3}));
+  const Dataset both = open_dataset(train + ";" + more + "," + label, Split::all);
+  CHECK(both.count == 3);
+  CHECK(both.labels == std::vector<int32_t>{7, 1, 3});
+  CHECK(both.images.size() == 18);
+  CHECK(both.image(2)[0] == 13);
+  CHECK(open_dataset(train + ";" + more, Split::all).labels.empty());
+  CHECK(open_dataset(train, Split::all).count == 2);  // there is no second part
+  CHECK(open_dataset("synthetic:10", Split::all, {.image_size = 8}).count == 12);
   const auto one = folder.write("ti", idx_bytes({1, 1, 1}, {5}));
+  CHECK(has(error_of(Exit::data, [&] { open_dataset(train + ";" + one, Split::all); }), "2x3x1"));
   CHECK(open_dataset("idx:" + images + "," + labels, Split::train).labels.size() == 2);
   CHECK(open_dataset("idx:" + images + "," + labels, Split::train, {.limit = 1}).images.size() == 6);
   CHECK(open_dataset("idx:" + images + "," + labels + ";" + one, Split::test).images == Bytes{5});

@@ -27,7 +27,7 @@ FolderOptions quiet(int size, std::vector<std::string>* warnings = nullptr) {
 }  // namespace
 
 TEST_CASE("a folder has a class per subfolder, in the order of names", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   folder.image("zebra/1.png", 10);
   folder.image("ant/2.PNG", 20);
   folder.image("ant/deep/1.png", 30);
@@ -49,7 +49,7 @@ TEST_CASE("a folder has a class per subfolder, in the order of names", "[data]")
 }
 
 TEST_CASE("a flat folder has no labels, an empty one is an error", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   CHECK(has(error_of(Exit::data, [&] { list_images(folder.root.string()); }), "no JPEG, PNG or BMP"));
   error_of(Exit::data, [&] { list_images(folder.at("missing")); });
   error_of(Exit::data, [&] { list_images(folder.write("file", {1})); });
@@ -62,7 +62,7 @@ TEST_CASE("a flat folder has no labels, an empty one is an error", "[data]") {
 }
 
 TEST_CASE("a single class is no label", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   folder.image("photos/train/a.png", 1);
   folder.image("photos/val/b.png", 2);
   const Dataset set = load_images(list_images(folder.root.string()), quiet(4));
@@ -71,7 +71,7 @@ TEST_CASE("a single class is no label", "[data]") {
 }
 
 TEST_CASE("bad images are named and dropped, too many of them are an error", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   for (const int i : {0, 1, 2}) folder.image("c/" + std::to_string(i) + ".png", static_cast<uint8_t>(i));
   for (const int i : {3, 4, 5}) folder.image("d/" + std::to_string(i) + ".png", static_cast<uint8_t>(i));
   folder.write("c/1.png", bytes_of("<html>"));
@@ -95,14 +95,15 @@ TEST_CASE("bad images are named and dropped, too many of them are an error", "[d
   options.max_bad = 3;
   const auto text = error_of(Exit::data, [&] { load_images(list_images(folder.root.string()), options); });
   CHECK(has(text, "more than 3 bad images"));
+  CHECK(has(text, "data.max_bad"));
   CHECK(has(text, "d/4.png"));
-  const Folder hopeless;
+  const ImageFolder hopeless;
   hopeless.write("a.jpg", {});
   error_of(Exit::data, [&] { load_images(list_images(hopeless.root.string()), quiet(2)); });
 }
 
 TEST_CASE("links may point inside the folder, not outside and not to folders", "[data]") {
-  const Folder outside, folder;
+  const ImageFolder outside, folder;
   outside.image("secret.png", 1);
   folder.image("a/1.png", 5);
   fs::create_directories(folder.root / "b");
@@ -124,7 +125,7 @@ TEST_CASE("links may point inside the folder, not outside and not to folders", "
 }
 
 TEST_CASE("a train folder that is a link is not followed either", "[data]") {
-  const Folder outside, folder;
+  const ImageFolder outside, folder;
   outside.image("a/1.png", 1);
   folder.image("val/a/1.png", 1);
   fs::create_directory_symlink(outside.root, folder.root / "train");
@@ -134,7 +135,7 @@ TEST_CASE("a train folder that is a link is not followed either", "[data]") {
 
 TEST_CASE("a held-out folder has one of its usual names, and a folder needs no prefix", "[data]") {
   for (const char* name : {"val", "valid", "validation", "test"}) {
-    Folder folder;
+    ImageFolder folder;
     for (const char* file : {"train/a/1.png", "train/b/1.png"}) folder.image(file, 1);
     folder.image(std::string(name) + "/b/2.png", 2);
     CHECK(open_dataset(folder.root, Split::train).count == 2);
@@ -144,7 +145,7 @@ TEST_CASE("a held-out folder has one of its usual names, and a folder needs no p
 }
 
 TEST_CASE("a folder's splits are its train and val folders", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   for (const char* name : {"train/a/1.png", "train/b/1.png", "train/c/1.png", "val/c/2.png", "val/b/2.png"})
     folder.image(name, 9);
   const Dataset train = open_dataset("folder:" + folder.root.string(), Split::train, {.image_size = 2});
@@ -161,7 +162,7 @@ TEST_CASE("a folder's splits are its train and val folders", "[data]") {
 }
 
 TEST_CASE("a folder without a test folder lends every tenth image", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   for (int i = 0; i < 25; ++i)
     folder.image(i < 12 ? "train/" + std::to_string(10 + i) : "plane/" + std::to_string(10 + i), 1);
   const FolderList train = list_split(folder.root.string(), Split::train);
@@ -179,8 +180,44 @@ TEST_CASE("a folder without a test folder lends every tenth image", "[data]") {
   CHECK(has(error_of(Exit::data, [&] { list_split(folder.root.string(), Split::test); }), "too few"));
 }
 
+TEST_CASE("all images of a folder are those of its splits together", "[data]") {
+  const ImageFolder plain, divided;
+  for (int i = 10; i < 35; ++i) plain.image("c/" + std::to_string(i), 1);
+  const FolderList all = list_split(plain.root.string(), Split::all);
+  REQUIRE(all.files.size() == 25);
+  CHECK(all.files[9].path == "c/19");  // which the test split takes
+
+  for (const char* name : {"train/a/1.png", "train/b/1.png", "val/b/2.png", "test/b/3.png"})
+    divided.image(name, 9);
+  const Dataset set = open_dataset("folder:" + divided.root.string(), Split::all, {.image_size = 2});
+  CHECK(set.files ==
+        std::vector<std::string>{"train/a/1.png", "train/b/1.png", "val/b/2.png", "test/b/3.png"});
+  CHECK(set.labels == std::vector<int32_t>{0, 1, 1, 1});
+  // A part without classes has no labels, so the whole has none.
+  fs::rename(divided.root / "test/b/3.png", divided.root / "test/3.png");
+  const Dataset mixed = open_dataset(divided.root.string(), Split::all, {.image_size = 2});
+  CHECK(mixed.files.back() == "test/3.png");
+  CHECK((mixed.labels.empty() && mixed.classes.empty()));
+}
+
+TEST_CASE("a home folder that no shell has put in is explained", "[data]") {
+  const auto text = error_of(Exit::data, [] { open_dataset("folder:~/no such photos", Split::train); });
+  CHECK(has(text, "~/no such photos"));
+  CHECK(has(text, "$HOME"));
+}
+
+TEST_CASE("reading a folder tells how far it is", "[data]") {
+  const ImageFolder folder;
+  for (int i = 0; i < 300; ++i) folder.image(std::to_string(i), 1);
+  std::vector<std::pair<int64_t, int64_t>> heard;
+  OpenOptions options{.image_size = 2};
+  options.progress = [&](int64_t done, int64_t total) { heard.emplace_back(done, total); };
+  open_dataset(folder.root.string(), Split::all, options);
+  CHECK(heard == std::vector<std::pair<int64_t, int64_t>>{{256, 300}, {300, 300}});
+}
+
 TEST_CASE("a limit takes files of a folder from all its classes", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   for (int i = 0; i < 30; ++i)
     folder.image(std::string(1, static_cast<char>('a' + i / 10)) + "/" + std::to_string(i), 1);
   const Dataset set =
@@ -190,7 +227,7 @@ TEST_CASE("a limit takes files of a folder from all its classes", "[data]") {
 
 #ifdef _OPENMP
 TEST_CASE("a folder reads the same with one thread and with four", "[data]") {
-  const Folder folder;
+  const ImageFolder folder;
   for (int i = 0; i < 40; ++i) folder.image(std::to_string(i), static_cast<uint8_t>(3 * i));
   folder.write("17", bytes_of("BMbroken"));
   const FolderList list = list_images(folder.root.string());

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <limits>
+#include <thread>
 
 #include "models/run_state.h"
 #include "tests/small_run.h"
@@ -94,6 +95,39 @@ TEST_CASE("a run that goes on in another folder keeps a record of its own there"
   run_in(other, recipe, {}, checkpoint(one, 8));
   const std::string whole = metrics_of(one.path), part = metrics_of(other.path);
   CHECK(part == whole.substr(whole.find("{\"step\":8,")));
+}
+
+TEST_CASE("a run's folder stands for its newest checkpoint that can be read", "[run_folder]") {
+  Folder folder, empty;
+  run_in(folder, three_epochs());
+  CHECK(find_checkpoint(folder.path) == checkpoint(folder, 12));
+  CHECK(find_checkpoint(folder.path.string() + "/") ==
+        folder.path.string() + "/checkpoint-000012.safetensors");
+  CHECK(find_checkpoint(checkpoint(folder, 8)) == checkpoint(folder, 8));
+  std::ofstream(checkpoint(folder, 99)) << "torn";
+  CHECK(find_checkpoint(folder.path) == checkpoint(folder, 12));
+  CHECK(find_checkpoint("not/there.safetensors") == "not/there.safetensors");
+  fs::create_directories(empty.path);
+  const auto [code, text] = failure([&] { find_checkpoint(empty.path); });
+  CHECK(code == Exit::checkpoint);
+  CHECK_THAT(text, Catch::Contains(empty.path.string()));
+}
+
+TEST_CASE("checkpoints of short epochs lie some seconds apart", "[run_folder]") {
+  Folder folder;
+  Recipe recipe = three_epochs();
+  recipe.epochs = 5;
+  recipe.keep_checkpoints = 9;
+  recipe.checkpoint_seconds = 0.5;
+  TrainerEvents events;
+  events.step = [](const StepReport& r) {
+    if (r.step == 6) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  };
+  run_in(folder, recipe, events);
+  for (int64_t step : {4, 8, 12, 16, 20}) {
+    INFO(step);
+    CHECK(fs::exists(checkpoint(folder, step)) == (step == 8 || step == 20));  // late enough, and the end
+  }
 }
 
 TEST_CASE("a checkpoint that cannot be written is an alarm on the way and an error where the run ends",

@@ -5,6 +5,7 @@
 #include "data/open.h"
 #include "kernels/hash.h"
 #include "models/trainer.h"
+#include "tools/progress.h"
 
 namespace stopgrad::tools {
 
@@ -12,7 +13,9 @@ Dataset open_split(const Recipe& r, Split split, const std::string& spec, int64_
   OpenOptions open{.limit = split == Split::test ? 0
                             : limit > 0          ? limit
                                                  : r.limit,
-                   .seed = static_cast<uint64_t>(r.seed)};
+                   .seed = static_cast<uint64_t>(r.seed),
+                   .max_bad = r.max_bad,
+                   .progress = count_images("reading images")};
   if (r.image_size > 0) open.image_size = static_cast<int>(r.image_size);
   return open_dataset(spec.empty() ? r.data : spec, split, open);
 }

@@ -72,4 +72,20 @@ void Progress::finish() {
   drawn_ = false;
 }
 
+std::function<void(int64_t, int64_t)> count_images(std::string what) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  return [what = std::move(what), terminal, last = std::chrono::steady_clock::now(), drawn = false](
+             int64_t done, int64_t total) mutable {
+    const auto now = std::chrono::steady_clock::now();
+    if (done == total && drawn) std::fputs("\r\033[K", stderr);
+    if (done == total || now - last < (terminal ? std::chrono::seconds(1) : kLine)) return;
+    last = now;
+    const std::string text = fmt::format("{}: {} of {}", what, done, total);
+    if (!terminal) return say(text);
+    std::fputs(("\r\033[K" + text.substr(0, terminal_columns() - 1)).c_str(), stderr);
+    std::fflush(stderr);
+    drawn = true;
+  };
+}
+
 }  // namespace stopgrad::tools

@@ -1,6 +1,7 @@
 #pragma once
 // Progress of a training run on stderr: a bar that redraws on a terminal, plain lines elsewhere.
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include "models/trainer.h"
@@ -25,5 +26,9 @@ class Progress {
   double rate_ = 0, rank_ = 0, seconds_per_step_ = 0;
   int64_t first_step_;
 };
+
+/// What work over many images may call with (done, total): "what: 512 of 4000", once it takes longer than a
+/// moment.
+std::function<void(int64_t, int64_t)> count_images(std::string what);
 
 }  // namespace stopgrad::tools

@@ -40,6 +40,8 @@ hidden = 4
 batch = 16
 steps = 40
 base_rate = 0.2
+[monitor]
+checkpoint_seconds = 0
 T
 
 check "help" "$simsiam" --help
@@ -137,9 +139,33 @@ check "eval" bash -c "'$simsiam' eval $last --json --baselines --robust --linear
 check "eval of fewer images than a batch" bash -c "'$simsiam' eval $last --limit 8 --baselines --no-linear --json | grep -q knn_untrained"
 exits 2 "two training images" "$simsiam" eval $last --limit 1 --baselines
 check "features" "$simsiam" features $last --out f.safetensors --page n.html --queries 2 --neighbours 3
-check "features can be inspected" bash -c "'$simsiam' inspect f.safetensors | grep -q 'features .*F32 .*\[64,8\]'"
+check "features of both splits can be inspected" bash -c "'$simsiam' inspect f.safetensors | grep -q 'features .*F32 .*\[76,8\]'"
+check "features of one split" bash -c "'$simsiam' features whole --split test --out t.safetensors --page n.html && '$simsiam' inspect t.safetensors | grep -q 'features .*F32 .*\[12,8\]'"
+
+# A folder of photographs: every one is embedded and named, damaged ones are left out.
+mkdir -p photos/sub
+base64 -d >photos/dot.png <<'PNG'
+iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNocFAAAAIkAOGrWWInAAAAAElFTkSuQmCC
+PNG
+mv photos/dot.png 'photos/sub/a "b",c.png'
+for i in $(seq 10 28); do cp photos/sub/a* "photos/sub/$i.png"; done
+check "features of a folder" "$simsiam" features whole --data folder:photos --out p.safetensors --csv p.csv --page p.html --queries 2 --neighbours 3
+check "a row and a name for every image" bash -c "'$simsiam' inspect p.safetensors | grep -q 'features .*\[20,8\]' && [ \$(tr '\0' '\n' <p.safetensors | grep -a -c '^sub/.*png\$') -ge 19 ]"
+check "a table with a line for every image" bash -c "[ \$(wc -l <p.csv) -eq 21 ] && grep -q '^\"sub/a \"\"b\"\",c.png\",,[-0-9.]' p.csv && head -1 p.csv | grep -q '^name,label,f0,.*,f7\$'"
+check "names on the page" bash -c "[ \$(grep -o 'sub/[^ ]*png' p.html | wc -l) -ge 8 ]"
+for i in $(seq 30 45); do echo damaged >"photos/sub/$i.png"; done
+exits 4 "data.max_bad" "$simsiam" train toy.toml --data folder:photos --set data.image_size=8 --out damaged
+exits 0 "sub/45.png" "$simsiam" train toy.toml --data folder:photos --set data.image_size=8 data.max_bad=16 train.steps=1 --out damaged
+check "features of what can be read" bash -c "'$simsiam' features whole --data photos --out p.safetensors --page p.html && '$simsiam' inspect p.safetensors | grep -q 'features .*\[20,8\]'"
+exits 7 "data.image_size" bash -c "ulimit -v 3000000; exec '$simsiam' train toy.toml --data synthetic:2000 --set data.image_size=1024 --out e"
+exits 4 "write \$HOME" "$simsiam" train toy.toml --data "folder:~/photos" --out e
+exits 5 "no checkpoint that can be read" "$simsiam" eval pictures
+exits 3 "train.momentum" "$simsiam" train toy.toml --set train.momentum=nan --out e
+check "a run's folder is its newest checkpoint" bash -c "'$simsiam' eval two --no-linear --json | grep -q 'two/checkpoint-000040' && '$simsiam' inspect two --names | grep -q 'stopgrad.step = 40'"
+check "a branch from a run's folder" "$simsiam" train toy.toml --resume two --out branch_of_folder --quiet
 check "inspect" bash -c "'$simsiam' inspect $last --recipe | grep -q 'encoder.layer1.0.conv1.weight'"
-check "export" "$simsiam" export $last --out backbone.safetensors
+check "export" "$simsiam" export whole --out backbone.safetensors
+check "the backbone says what it is fed" bash -c "'$simsiam' inspect backbone.safetensors --names | tr -d '\"' >meta && grep -qxF 'stopgrad.mean = [0.4914, 0.4822, 0.4465]' meta && grep -qxF 'stopgrad.std = [0.2023, 0.1994, 0.201]' meta && grep -qxF 'stopgrad.image_size = 8x8x3' meta"
 check "export has torchvision's names" bash -c "'$simsiam' inspect backbone.safetensors --names | grep -q '^layer2.0.downsample.1.num_batches_tracked *I64'"
 check "augment page" "$simsiam" augment toy.toml --out views.html --images 2 --views 2
 check "graph as text shows the walls" bash -c "[ \$('$simsiam' graph toy.toml | grep -c detach) -eq 2 ]"

@@ -47,6 +47,12 @@ def read_safetensors(path):
     return out
 
 
+def read_metadata(path):
+    raw = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    return json.loads(raw[8:8 + length])["__metadata__"]
+
+
 def check(simsiam, stem, side, folder):
     rng = np.random.default_rng(1)
     images = rng.integers(0, 256, (32, side, side), dtype=np.uint8)
@@ -58,7 +64,7 @@ def check(simsiam, stem, side, folder):
     run("train", folder / "recipe.toml", "--data", data, "--out", folder / stem, "--quiet", "--set", "monitor.knn_k=5")
     checkpoint = folder / stem / "checkpoint-000002.safetensors"
     snippet = run("export", checkpoint, "--out", folder / "backbone.safetensors")
-    run("features", checkpoint, "--data", data, "--out", folder / "features.safetensors", "--page", folder / "n.html")
+    run("features", checkpoint, "--data", data, "--split", "train", "--out", folder / "features.safetensors", "--page", folder / "n.html")
 
     # The lines that export prints, with our own reader in place of the safetensors package.
     assert "strict=True" in snippet, snippet
@@ -68,7 +74,11 @@ def check(simsiam, stem, side, folder):
     net = scope["net"]
     net.load_state_dict(read_safetensors(folder / "backbone.safetensors"), strict=True)
     net.eval()
-    x = torch.from_numpy((images.astype(np.float32) / 255 - np.float32(0.2860)) / np.float32(0.3530))[:, None]
+    meta = read_metadata(folder / "backbone.safetensors")
+    assert meta["stopgrad.image_size"] == f"{side}x{side}x1", meta
+    mean, std = (np.float32(json.loads(meta[f"stopgrad.{key}"])) for key in ("mean", "std"))
+    assert mean.shape == std.shape == (1,), meta
+    x = torch.from_numpy((images.astype(np.float32) / 255 - mean) / std)[:, None]
     with torch.no_grad():
         want = net(x)
     got = read_safetensors(folder / "features.safetensors")["features"]

@@ -13,7 +13,7 @@ expect() {  # exit code, text of the message, arguments...
   grep -q -- "$2" "$work/said" || { cat "$work/said"; fail "does not say '$2': ${*:3}"; }
 }
 toy=(--data synthetic --set data.limit=64 net.widths=[4,8] net.blocks=[1,1] projector.widths=[16,16] predictor.hidden=4
-     train.batch=16 train.steps=12 augment.preset=cifar monitor.checkpoint_every=1 monitor.keep_checkpoints=9)
+     train.batch=16 train.steps=12 augment.preset=cifar monitor.checkpoint_every=1 monitor.checkpoint_seconds=0 monitor.keep_checkpoints=9)
 
 expect 0 'cuda' info
 expect 0 'cuda (emulated)' train --device cuda --out "$work/whole" "${toy[@]}"

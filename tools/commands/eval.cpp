@@ -5,6 +5,7 @@
 #include "data/open.h"
 #include "models/features.h"
 #include "models/linear_probe.h"
+#include "models/run_folder.h"
 #include "tools/commands/commands.h"
 #include "tools/evaluation.h"
 #include "tools/progress.h"
@@ -21,7 +22,8 @@ struct EvalOptions {
 };
 
 int run_eval(const EvalOptions& o) {
-  const auto model = load_model(o.checkpoint, o.threads, o.device);
+  const std::string checkpoint = find_checkpoint(o.checkpoint);
+  const auto model = load_model(checkpoint, o.threads, o.device);
   const DataPair data = open_pair(model->recipe(), o.data, o.limit);
   if (o.baselines && data.train.count < 2)
     fail(Exit::usage,
@@ -29,15 +31,15 @@ int run_eval(const EvalOptions& o) {
          data.train.count);
   const uint64_t before = backbone_hash(*model);
   nlohmann::ordered_json out;
-  out["checkpoint"] = o.checkpoint;
+  out["checkpoint"] = checkpoint;
   out["train_images"] = data.train.count;
   out["test_images"] = data.test.count;
   std::vector<EvalView> views = {EvalView::clean};
   if (o.robust) views.push_back(EvalView::robust);
   for (EvalView view : views) {
     const std::string prefix = view == EvalView::robust ? "robust_" : "";
-    const Tensor bank = extract_features(*model, data.train, view),
-                 queries = extract_features(*model, data.test, view);
+    const Tensor bank = extract_features(*model, data.train, view, count_images("training images")),
+                 queries = extract_features(*model, data.test, view, count_images("test images"));
     out[prefix + "knn"] = knn_of_features(model->recipe(), bank, data.train, queries, data.test);
     if (!o.no_linear) {
       LinearProbeOptions probe{.epochs = o.linear_epochs};
@@ -69,7 +71,8 @@ void add_eval(CommandLine& program) {
   auto o = std::make_shared<EvalOptions>();
   CommandLine c = program.command("eval", "kNN and linear probe on a checkpoint's frozen features",
                                   [o] { return run_eval(*o); });
-  c.option("checkpoint", &o->checkpoint, "checkpoint of a run", {.required = true});
+  c.option("checkpoint", &o->checkpoint, "checkpoint, or the folder of a run: its newest one",
+           {.required = true});
   c.option("--data", &o->data, "another labelled set than the recipe's, of the same image size");
   c.option("--limit", &o->limit, "use only the first so many training images; 0: all", {.least = 0});
   c.option("--linear-epochs", &o->linear_epochs, "of the probe", {.least = 1, .most = 100000});
@@ -79,7 +82,7 @@ void add_eval(CommandLine& program) {
   c.flag("--robust", o->robust, "also with every image cropped, flipped and jittered once, by a fixed seed");
   c.flag("--baselines", o->baselines, "also raw pixels and the same net at its start values");
   c.flag("--json", o->json, "one line of JSON on stdout");
-  c.footer("Example:\n  simsiam eval runs/fashion/checkpoint-002000.safetensors --robust --baselines");
+  c.footer("Example:\n  simsiam eval runs/fashion --robust --baselines");
 }
 
 }  // namespace stopgrad::tools

@@ -9,6 +9,7 @@
 #include "kernels/philox.h"
 #include "models/features.h"
 #include "models/knn.h"
+#include "models/run_folder.h"
 #include "tools/commands/commands.h"
 #include "tools/progress.h"
 #include "tools/view/page.h"
@@ -18,7 +19,7 @@ namespace stopgrad::tools {
 namespace {
 
 struct FeaturesOptions {
-  std::string checkpoint, data, out = "features.safetensors", page = "neighbours.html";
+  std::string checkpoint, data, split = "all", out = "features.safetensors", csv, page = "neighbours.html";
   int queries = 12, neighbours = 9;
   int64_t threads = 0;
   std::string device = "auto";
@@ -39,7 +40,34 @@ void write_features(const std::string& path, const Tensor& features, const Datas
   const std::vector<float> values = features.to_vector<float>();
   writer.add("features", "F32", {features.shape()[0], features.shape()[1]}, std::as_bytes(std::span(values)));
   if (!set.labels.empty()) writer.add("labels", "I32", {set.count}, std::as_bytes(std::span(set.labels)));
+  // No name of a file holds a zero byte.
+  const std::string names = fmt::format("{}", fmt::join(set.files, std::string_view("\0", 1)));
+  if (!names.empty()) writer.add("names", "U8", {std::ssize(names)}, std::as_bytes(std::span(names)));
   writer.write(path);
+}
+
+/// Text as a field of RFC 4180.
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
+
+void write_csv(const std::string& path, const Tensor& features, const Dataset& set) {
+  const int64_t width = features.shape()[1];
+  const std::vector<float> values = features.to_vector<float>();
+  AtomicFile file(path);
+  std::string line = "name,label";
+  for (int64_t k = 0; k < width; ++k) line += fmt::format(",f{}", k);
+  file.write(line + "\n");
+  for (int64_t i = 0; i < set.count; ++i) {
+    line = quoted(name_of_image(set, i)) + ",";
+    if (!set.labels.empty()) line += fmt::format("{}", set.labels[static_cast<size_t>(i)]);
+    for (int64_t k = 0; k < width; ++k)
+      line += fmt::format(",{}", values[static_cast<size_t>(i * width + k)]);
+    file.write(line + "\n");
+  }
+  file.commit();
 }
 
 /// Images side by side, enlarged, with a gap.
@@ -83,12 +111,20 @@ void write_page(const FeaturesOptions& o, const Tensor& features, const Dataset&
 }
 
 int run_features(const FeaturesOptions& o) {
-  const auto model = load_model(o.checkpoint, o.threads, o.device);
-  OpenOptions open{.image_size = model->images().height, .seed = static_cast<uint64_t>(model->recipe().seed)};
-  const Dataset set = open_dataset(o.data.empty() ? model->recipe().data : o.data, Split::train, open);
-  const Tensor features = extract_features(*model, set, EvalView::clean);
+  const auto model = load_model(find_checkpoint(o.checkpoint), o.threads, o.device);
+  const Split split = o.split == "all" ? Split::all : o.split == "test" ? Split::test : Split::train;
+  OpenOptions open{.image_size = model->images().height,
+                   .seed = static_cast<uint64_t>(model->recipe().seed),
+                   .max_bad = INT64_MAX,  // the names tell which images are there
+                   .progress = count_images("reading images")};
+  const Dataset set = open_dataset(o.data.empty() ? model->recipe().data : o.data, split, open);
+  const Tensor features = extract_features(*model, set, EvalView::clean, count_images("features"));
   write_features(o.out, features, set);
   say(fmt::format("wrote {}: features [{}, {}]", o.out, features.shape()[0], features.shape()[1]));
+  if (!o.csv.empty()) {
+    write_csv(o.csv, features, set);
+    say("wrote " + o.csv);
+  }
   write_page(o, features, set);
   say("wrote " + o.page);
   return 0;
@@ -101,9 +137,15 @@ void add_features(CommandLine& program) {
   CommandLine c =
       program.command("features", "embed a folder of images; nearest neighbours as a page of pictures",
                       [o] { return run_features(*o); });
-  c.option("checkpoint", &o->checkpoint, "checkpoint of a run", {.required = true});
+  c.option("checkpoint", &o->checkpoint, "checkpoint, or the folder of a run: its newest one",
+           {.required = true});
   c.option("--data", &o->data, "data set, e.g. folder:photos; default: the recipe's");
-  c.option("--out", &o->out, "safetensors file with features [n, d] and labels [n]");
+  c.option("--split", &o->split, "which images: to train on, to test on, or all, the former first",
+           {.choices = {"train", "test", "all"}});
+  c.option("--out", &o->out,
+           "safetensors file with features [n, d], labels [n] and, of a folder, the names of its files, one "
+           "per row with a zero byte between them");
+  c.option("--csv", &o->csv, "the same as a table: name, label and features of an image per line");
   c.option("--page", &o->page, "HTML page to write");
   c.option("--queries", &o->queries, "rows of the page", {.least = 1, .most = 1000});
   c.option("--neighbours", &o->neighbours, "per row", {.least = 1, .most = 50});

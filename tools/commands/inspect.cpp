@@ -4,6 +4,7 @@
 
 #include "engine/safetensors.h"
 #include "kernels/dtype.h"
+#include "models/run_folder.h"
 #include "tools/commands/commands.h"
 
 namespace stopgrad::tools {
@@ -67,7 +68,7 @@ std::string values_text(const SafetensorsFile& file, const TensorInfo& t) {
 }
 
 int run_inspect(const InspectOptions& o) {
-  const SafetensorsFile file = SafetensorsFile::open(o.file);
+  const SafetensorsFile file = SafetensorsFile::open(find_checkpoint(o.file));
   for (const auto& [key, value] : file.metadata()) {
     if (key == "stopgrad.recipe" && o.metadata) fmt::print("{}:\n{}", key, value);
     else fmt::print("{} = {}\n", plain(key), plain(value));
@@ -91,7 +92,8 @@ void add_inspect(CommandLine& program) {
   auto o = std::make_shared<InspectOptions>();
   CommandLine c = program.command("inspect", "list what a checkpoint or safetensors file holds",
                                   [o] { return run_inspect(*o); });
-  c.option("file", &o->file, "any safetensors file", {.required = true});
+  c.option("file", &o->file, "any safetensors file, or the folder of a run: its newest checkpoint",
+           {.required = true});
   c.flag("--names", o->names_only, "names, types and shapes only");
   c.flag("--recipe", o->metadata, "print the recipe in full");
 }

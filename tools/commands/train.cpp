@@ -22,8 +22,7 @@ struct TrainOptions {
 };
 
 std::string resume_path(const TrainOptions& o) {
-  if (o.resume != "auto") return o.resume;
-  return latest_checkpoint(o.out);
+  return o.resume == "auto" ? latest_checkpoint(o.out) : find_checkpoint(o.resume);
 }
 
 /// What is trained where no recipe is named: that of the checkpoint, or of a run that has none yet.
@@ -89,7 +88,8 @@ void add_train(CommandLine& program) {
   o->recipe.add_to(c);
   c.option("--out", &o->out, "folder for metrics.jsonl, recipe.toml and checkpoints");
   c.option("--resume", &o->resume,
-           "checkpoint to go on from, or auto: the newest in --out; by the recipe in it if none is named",
+           "checkpoint to go on from, a folder: its newest, or auto: the newest in --out; by the recipe in "
+           "it if none is named",
            {.bare = "auto"});
   c.flag("--quiet", o->quiet, "no progress");
   c.footer(
