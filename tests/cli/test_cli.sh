@@ -64,12 +64,18 @@ check "killed before its end" test ! -e parts/checkpoint-000040.safetensors
 check "resume after SIGKILL" "$simsiam" train toy.toml --out parts --resume auto --quiet
 check "same weights and momenta" test "$(body whole/checkpoint-000040.safetensors)" = "$(body parts/checkpoint-000040.safetensors)"
 check "same metrics" test "$(metrics whole)" = "$(metrics parts)"
+check "the curves of all its parts" cmp whole/curves.html parts/curves.html
+check "with loss, spread and rank" bash -c "[ \$(grep -o 'class=.line. d=.[^L]*L' whole/curves.html | wc -l) -ge 3 ]"
 exits 2 "holds a run already" "$simsiam" train toy.toml --out whole --quiet
 check "two checkpoints" "$simsiam" train toy.toml --out two --quiet
 exits 2 "--resume auto" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out two --quiet
 exits 2 "another run" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out whole --quiet
 check "a branch of a run in another folder" "$simsiam" train toy.toml --resume two/checkpoint-000036.safetensors --out branch --quiet
 check "the branch's record is its own" test "$(metrics branch)" = "$(metrics two | tail -5)"
+cp -r two torn && rm torn/checkpoint-000040.safetensors torn/curves.html && sed -i '1s/./x/g' torn/metrics.jsonl && mkdir torn/curves.html
+exits 0 "curves not drawn" "$simsiam" train toy.toml --out torn --resume auto
+rmdir torn/curves.html
+check "curves of a record with a damaged line" bash -c "'$simsiam' train toy.toml --out torn --resume auto && grep -q '<figure' torn/curves.html"
 check "one thread and two give what one gave" bash -c "'$simsiam' train toy.toml --out again --quiet --set train.threads=1 && cmp <(sed 's/,\"seconds\".*//' whole/metrics.jsonl) <(sed 's/,\"seconds\".*//' again/metrics.jsonl)"
 
 "$simsiam" train toy.toml --out term --quiet --set train.steps=100000 >/dev/null 2>&1 &
@@ -79,6 +85,7 @@ kill -TERM $victim
 wait $victim
 check "SIGTERM exits with 143" test $? -eq 143
 check "SIGTERM leaves a checkpoint" bash -c 'ls term/checkpoint-*.safetensors'
+check "and curves" grep -q '<figure' term/curves.html
 
 # What an interrupted run prints is what goes on with it, and gives what a run without a break gives.
 long=(--set train.steps=600 train.decay=0.001)

@@ -5,6 +5,7 @@
 #include "engine/graph/view.h"
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
+#include "tools/curves.h"
 #include "tools/evaluation.h"
 #include "tools/progress.h"
 #include "tools/view/page.h"
@@ -27,7 +28,7 @@ struct DemoOptions {
 /// One of the two runs: its curves and its figures.
 struct Arm {
   std::string name, directory;
-  std::vector<double> step, loss, spread, rank_step, rank;
+  Curves curves;
   double knn = 0, robust_knn = 0, seconds = 0;
   std::string checkpoint;
 };
@@ -63,7 +64,7 @@ void draw_graph(const Recipe& recipe, const Dataset& train, bool wall, const std
 /// Trains one arm and evaluates it.
 Arm run_arm(Recipe recipe, bool wall, const DataPair& data, const DataPair& bank, const DemoOptions& o) {
   Arm arm;
-  arm.name = wall ? "with the wall" : "wall removed";
+  arm.name = arm.curves.name = wall ? "with the wall" : "wall removed";
   arm.directory = o.out + (wall ? "/with_wall" : "/without_wall");
   recipe.stop_gradient = wall;
   recipe.knn_every = recipe.checkpoint_every = 0;
@@ -77,12 +78,7 @@ Arm run_arm(Recipe recipe, bool wall, const DataPair& data, const DataPair& bank
   TrainerEvents events;
   events.step = [&](const StepReport& r) {
     progress.step(r);
-    arm.step.push_back(static_cast<double>(r.step + 1));
-    arm.loss.push_back(r.loss);
-    arm.spread.push_back(r.spread);
-    if (!r.rank) return;
-    arm.rank_step.push_back(static_cast<double>(r.step + 1));
-    arm.rank.push_back(*r.rank);
+    arm.curves.add(r);
   };
   events.alarm = [&](const std::string& text) { progress.line("ALARM " + text); };
   events.checkpoint = [&](const std::string& path) { arm.checkpoint = path; };
@@ -121,22 +117,8 @@ void write_page(const std::string& path, const Recipe& recipe, const Arm& a, con
   view::Page page("SimSiam with the wall and without it");
   page.paragraph(fmt::format(
       "Data: {}. The same net, seed and {} steps twice; the second time the stop-gradient is removed.",
-      recipe.data, a.step.size()));
-  auto chart = [&](const char* title, auto x, auto y, std::vector<view::ReferenceLine> lines) {
-    view::Chart c;
-    c.title = title;
-    c.x_label = "step";
-    c.series = {{a.name, a.*x, a.*y}, {b.name, b.*x, b.*y}};
-    c.lines = std::move(lines);
-    return view::to_svg(c);
-  };
-  page.figure(chart("Loss", &Arm::step, &Arm::loss, {{"least possible", -1}}),
-              "Without the wall the loss runs towards -1: all images get the same representation.");
-  page.figure(chart("Spread", &Arm::step, &Arm::spread, {{"healthy", 1}}),
-              "sqrt(d) times the mean standard deviation of the channels of z/|z|: 1 healthy, 0 collapsed.");
-  page.figure(chart("Effective rank", &Arm::rank_step, &Arm::rank, {}),
-              "How many directions carry something. A collapse onto few directions shows here even when the "
-              "spread does not.");
+      recipe.data, a.curves.step.size()));
+  add_curves(page, recipe, {&a.curves, &b.curves});
   view::BarChart bars;
   bars.title = "kNN accuracy, per cent";
   bars.groups = {"raw pixels", "untrained net", a.name, b.name};
@@ -168,7 +150,7 @@ int run_demo(const DemoOptions& o) {
 
   const nlohmann::ordered_json summary = {{"data", data.train.name},
                                           {"seed", recipe.seed},
-                                          {"steps", a.step.size()},
+                                          {"steps", a.curves.step.size()},
                                           {"knn_pixels", base.pixels},
                                           {"knn_untrained", base.untrained},
                                           {"knn_trained", a.knn},
@@ -177,23 +159,24 @@ int run_demo(const DemoOptions& o) {
                                           {"robust_knn_untrained", base.robust_untrained},
                                           {"robust_knn_trained", a.robust_knn},
                                           {"robust_knn_no_wall", b.robust_knn},
-                                          {"spread", level(a.spread)},
-                                          {"spread_no_wall", level(b.spread)},
-                                          {"rank", level(a.rank)},
-                                          {"rank_no_wall", level(b.rank)},
-                                          {"loss", level(a.loss)},
-                                          {"loss_no_wall", level(b.loss)},
+                                          {"spread", level(a.curves.spread)},
+                                          {"spread_no_wall", level(b.curves.spread)},
+                                          {"rank", level(a.curves.rank)},
+                                          {"rank_no_wall", level(b.curves.rank)},
+                                          {"loss", level(a.curves.loss)},
+                                          {"loss_no_wall", level(b.curves.loss)},
                                           {"train_seconds", a.seconds},
                                           {"seconds", since(start)}};
   write_file(o.out + "/summary.json", summary.dump(2) + "\n");
   write_page(o.out + "/curves.html", recipe, a, b, base, summary.dump());
 
   fmt::print("\n{:<22}{:>12}{:>15}{:>15}{:>15}\n", "", "raw pixels", "untrained net", a.name, b.name);
-  fmt::print("{:<22}{:>12}{:>15}{:>15.3f}{:>15.3f}\n", "loss", "", "", level(a.loss), level(b.loss));
-  fmt::print("{:<22}{:>12}{:>15}{:>15.3f}{:>15.3f}\n", "spread (1: healthy)", "", "", level(a.spread),
-             level(b.spread));
-  fmt::print("{:<22}{:>12}{:>15}{:>15.1f}{:>15.1f}\n", "effective rank", "", "", level(a.rank),
-             level(b.rank));
+  fmt::print("{:<22}{:>12}{:>15}{:>15.3f}{:>15.3f}\n", "loss", "", "", level(a.curves.loss),
+             level(b.curves.loss));
+  fmt::print("{:<22}{:>12}{:>15}{:>15.3f}{:>15.3f}\n", "spread (1: healthy)", "", "", level(a.curves.spread),
+             level(b.curves.spread));
+  fmt::print("{:<22}{:>12}{:>15}{:>15.1f}{:>15.1f}\n", "effective rank", "", "", level(a.curves.rank),
+             level(b.curves.rank));
   fmt::print("{:<22}{:>12.2f}{:>15.2f}{:>15.2f}{:>15.2f}\n", "kNN %", base.pixels, base.untrained, a.knn,
              b.knn);
   fmt::print("{:<22}{:>12.2f}{:>15.2f}{:>15.2f}{:>15.2f}\n", "kNN %, images changed", base.robust_pixels,

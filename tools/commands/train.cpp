@@ -3,10 +3,12 @@
 #include <optional>
 
 #include "data/open.h"
+#include "engine/file.h"
 #include "kernels/cpu_features.h"
 #include "models/features.h"
 #include "models/trainer.h"
 #include "tools/commands/commands.h"
+#include "tools/curves.h"
 #include "tools/evaluation.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
@@ -33,6 +35,19 @@ Recipe recipe_of_run(const TrainOptions& o, const std::string& from) {
   if (!std::filesystem::exists(written))
     fail(Exit::usage, "nothing to go on from in {}; name a recipe or --data to begin a run there", o.out);
   return read_recipe(written);
+}
+
+/// A page that cannot be written is not worth a run's result.
+void draw_curves(const TrainOptions& o, const Recipe& recipe, Progress& progress) {
+  try {
+    view::Page page(fmt::format("{} on {}", recipe.method == "byol" ? "BYOL" : "SimSiam", recipe.data));
+    const Curves curves = read_curves(o.out + "/metrics.jsonl", recipe.method);
+    add_curves(page, recipe, {&curves});
+    write_file(o.out + "/curves.html", page.html());
+    if (!o.quiet) progress.line("wrote " + o.out + "/curves.html");
+  } catch (const Error& e) {
+    progress.line(fmt::format("ALARM curves not drawn: {}", e.what()));
+  }
 }
 
 int run_train(const TrainOptions& o) {
@@ -72,6 +87,7 @@ int run_train(const TrainOptions& o) {
   signals.remember();
   const RunEnd end = trainer.run(events);
   progress.finish();
+  draw_curves(o, recipe, progress);
   if (end == RunEnd::stopped)
     progress.line(fmt::format("stopped after step {}; go on with: simsiam train --out {} --resume auto",
                               trainer.step(), o.out));
@@ -86,7 +102,8 @@ void add_train(CommandLine& program) {
   CommandLine c = program.command("train", "train SimSiam on a folder of images or a data set",
                                   [o] { return run_train(*o); });
   o->recipe.add_to(c);
-  c.option("--out", &o->out, "folder for metrics.jsonl, recipe.toml and checkpoints");
+  c.option("--out", &o->out,
+           "folder for metrics.jsonl, recipe.toml, checkpoints and, at the end, curves.html");
   c.option("--resume", &o->resume,
            "checkpoint to go on from, a folder: its newest, or auto: the newest in --out; by the recipe in "
            "it if none is named",
