@@ -118,13 +118,13 @@ void apply_strip(const Strip& strip, const Vectors<Acc<T>>& maps, int g, const T
                  HasResidual, HasRelu, Stream) {
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
-  for_each_block<T, Stream::value>(strip, [&](const auto& block) {
+  for_each_block<T, Stream::value>(strip, [=](const auto& block) {
     Vector<A> mean[block.vectors], scale[block.vectors], beta[block.vectors];
     for (int v = 0; v < block.vectors; ++v) {
       const int lane = block.lane + v * kLanes<A>;
       mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
     }
-    block.template each<A>([&, x](int64_t i, int v, int64_t soon) {
+    block.template each<A>([&, x, residual, y](int64_t i, int v, int64_t soon) {
       block.prefetch(x + soon, v);
       Vector<A> value = affine(block.load_from(x + i) - mean[v], scale[v], beta[v]);
       if constexpr (HasResidual::value) {

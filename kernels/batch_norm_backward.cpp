@@ -45,7 +45,9 @@ void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vector
               Acc<T>* sum, Acc<T>* dot) {
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
-  for_each_block<T, false>(strip, [&](const auto& block) {
+  const T *x = call.x, *dy = call.dy, *y = call.y;
+  T* const dresidual = call.dresidual;
+  for_each_block<T, false>(strip, [=](const auto& block) {
     constexpr int n = std::decay_t<decltype(block)>::vectors;
     Vector<A> mean[n], scale[n], beta[n], s[n], d[n];
     for (int v = 0; v < n; ++v) {
@@ -53,12 +55,12 @@ void add_sums(const BatchNormBackward<T>& call, const Strip& strip, const Vector
       mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
       s[v] = d[v] = Vector<A>{};
     }
-    block.template each<A>([&](int64_t i, int v, int64_t soon) {
-      block.prefetch(call.x + soon, v);
-      block.prefetch(call.dy + soon, v);
-      const Vector<A> centered = block.load_from(call.x + i) - mean[v];
-      const Vector<A> grad = masked<mask>(block, call.dy, call.y, i, centered, scale[v], beta[v]);
-      put<write, false>(block, call.dresidual + i, grad);
+    block.template each<A>([&, x, dy, y, dresidual](int64_t i, int v, int64_t soon) {
+      block.prefetch(x + soon, v);
+      block.prefetch(dy + soon, v);
+      const Vector<A> centered = block.load_from(x + i) - mean[v];
+      const Vector<A> grad = masked<mask>(block, dy, y, i, centered, scale[v], beta[v]);
+      put<write, false>(block, dresidual + i, grad);
       s[v] += grad;
       d[v] += grad * centered;
     });
@@ -137,7 +139,9 @@ void put_dx(const BatchNormBackward<T>& call, const T* dy, const Strip& strip, c
   using A = Acc<T>;
   const A *means = maps.at(g, kMean), *scales = maps.at(g, kScale), *betas = maps.at(g, kBeta);
   const A *grad_means = maps.at(g, kGradMean), *slopes = maps.at(g, kSlope);
-  for_each_block<T, stream>(strip, [&](const auto& block) {
+  const T *x = call.x, *y = call.y;
+  T* const dx = call.dx;
+  for_each_block<T, stream>(strip, [=](const auto& block) {
     constexpr int n = std::decay_t<decltype(block)>::vectors;
     Vector<A> mean[n], scale[n], beta[n], grad_mean[n], slope[n];
     for (int v = 0; v < n; ++v) {
@@ -145,12 +149,12 @@ void put_dx(const BatchNormBackward<T>& call, const T* dy, const Strip& strip, c
       mean[v] = load(means + lane), scale[v] = load(scales + lane), beta[v] = load(betas + lane);
       grad_mean[v] = load(grad_means + lane), slope[v] = load(slopes + lane);
     }
-    block.template each<A>([&](int64_t i, int v, int64_t soon) {
-      const Vector<A> centered = block.load_from(call.x + i) - mean[v];
-      block.prefetch(call.x + soon, v);
+    block.template each<A>([&, x, dy, y, dx](int64_t i, int v, int64_t soon) {
+      const Vector<A> centered = block.load_from(x + i) - mean[v];
+      block.prefetch(x + soon, v);
       block.prefetch(dy + soon, v);
-      const Vector<A> grad = masked<mask>(block, dy, call.y, i, centered, scale[v], beta[v]);
-      put<write, stream>(block, call.dx + i, scale[v] * (grad - grad_mean[v] - centered * slope[v]));
+      const Vector<A> grad = masked<mask>(block, dy, y, i, centered, scale[v], beta[v]);
+      put<write, stream>(block, dx + i, scale[v] * (grad - grad_mean[v] - centered * slope[v]));
     });
   });
   if (stream) fence_streams();

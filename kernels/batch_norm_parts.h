@@ -143,15 +143,16 @@ struct Block {
   /// of memory.
   template <class T>
   void prefetch(const T* soon, int v) const {
-    if (!in_order && (sizeof(T) == sizeof(Acc<T>) || v % 2 == 0)) __builtin_prefetch(soon, 0, 2);
+    constexpr int of_a_line = std::max<int>(1, 64 / (kLanes<Acc<T>> * sizeof(T)));
+    if (!in_order && v % of_a_line == 0) __builtin_prefetch(soon, 0, 2);
   }
 };
 
-/// f(block) over the rows [begin, end), `stride` apart, of which the first `width` lanes are there.
+/// f(block) over up to `rows` rows [begin, end), `stride` apart, of which the first `width` lanes are there.
 template <class A, class F>
-void for_each_block_of_rows(int64_t begin, int64_t end, int64_t stride, int width, int64_t later, F f) {
+[[gnu::always_inline]] inline void for_each_block_of_rows(int64_t begin, int64_t end, int64_t rows,
+                                                          int64_t stride, int width, int64_t later, F f) {
   constexpr int wide = kWide, one = kLanes<A>;
-  const int64_t rows = (end - begin + stride - 1) / stride;
   const bool in_order = width <= wide * one || width < stride;
   int lane = 0;
   for (; lane + wide * one <= width; lane += wide * one)
@@ -167,17 +168,17 @@ template <class T, bool stream, class F>
 void for_each_block(const Strip& strip, F f) {
   // As many rows as stay in the first cache. Stores past the caches want runs of 128 bytes and more.
   constexpr bool by_rows = stream && kWide * kLanes<Acc<T>> * sizeof(T) < 128;
-  constexpr int64_t elements = (kWide == 4 ? 16384 : 4096) / sizeof(T);
+  constexpr int64_t elements = (kWide == 4 ? 16384 : 4096) / sizeof(T), ahead = 2048 / sizeof(T);
   const int64_t rows = by_rows ? 1 : std::clamp<int64_t>(elements / strip.lanes, 4, 64);
   const int64_t stride = strip.stride, some = rows * stride;
   const int64_t whole = strip.end - (strip.end - strip.begin) % stride;
   for (int64_t at = strip.begin; at < whole; at += some) {
     const int64_t end = std::min(at + some, whole), later = end < strip.end ? end : strip.next;
-    for_each_block_of_rows<Acc<T>>(at, end, stride, strip.lanes, later, f);
+    for_each_block_of_rows<Acc<T>>(at, end, rows, stride, strip.lanes, by_rows ? at + ahead : later, f);
   }
   if (whole < strip.end) {
     const int width = static_cast<int>(strip.end - whole);
-    for_each_block_of_rows<Acc<T>>(whole, strip.end, stride, width, strip.next, f);
+    for_each_block_of_rows<Acc<T>>(whole, strip.end, 1, stride, width, strip.next, f);
   }
 }
 
