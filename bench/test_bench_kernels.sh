@@ -40,9 +40,11 @@ while read -r filter; do
 done < <(sed -nE "s/^profile '([^']*)'.*/\1/p" docs/benchmarks.md)
 
 quick="--max_time=0.002 --benchmark_min_time=0.001 --threads=1"
-expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2_)?r7_c5$|/n1003$|m5_n7_k9$|n2_h5_w7|n3_p35|v2_n3_h17|r7_n1001|r45_c3_k8)' \
+expect "tiny shapes of every call" 0 "$program" $quick '--benchmark_filter=(/(p2_)?r7_c5$|bwd_acc/.*r7_c5_relu|/n1003$|m5_n7_k9$|n2_h5_w7|n3_p35|v2_n3_h17|r7_n1001|r45_c3_k8)' \
   --benchmark_out="$folder/a.json" --benchmark_out_format=json --roofline "$folder/a.svg"
 holds "$folder/out" '^batch_norm_fwd +bf16 +r7_c5 .* GB/s'
+holds "$folder/out" '^batch_norm_bwd_acc +f32 +r7_c5_relu .* GB/s'
+holds "$folder/out" '^conv2d_bwd_input_acc +f32 +n2_h5_w7.* GF/s'
 holds "$folder/a.json" '"name": "BM_batch_norm_fwd/(cpu|cuda)/bf16/r7_c5"'
 holds "$folder/a.json" '"share_of_copy": [0-9]'
 holds "$folder/a.json" '"built": "commit '
@@ -75,6 +77,11 @@ holds "$folder/out" '^BM_conv2d_fwd/(cpu|cuda)/f32/n64_h32_w32_c64_k64_r3_s1_p1$
 expect "an unknown option" 2 "$program" --benchmark_nonsense
 expect "a filter that nothing matches" 2 "$program" --benchmark_filter=nothing_at_all
 expect "a shape that no call has" 2 "$program" --shape rows=4,m=3
+expect "augmentation of an own shape" 0 "$program" $quick --shape views=1,count=2,height=9,width=8,channels=3
+holds "$folder/out" '^augment +f32 +v1_n2_h9_w8_c3_h9_w8_s3 .* GB/s'
+if grep -q WRONG "$folder/out"; then cat "$folder/out"; failures=$((failures + 1)); fi
+expect "images of two channels" 2 "$program" --shape views=1,count=2,height=9,width=8,channels=2
+holds "$folder/err" 'channels? .*not 2'
 expect "an old run that is not there" 4 "$program" $quick --shape count=3 --benchmark_filter=/n3 --compare "$folder/none.json"
 echo nonsense >"$folder/best.json"
 expect "ceilings that cannot be read" 4 "$program" $quick --shape count=3 --benchmark_filter=sgd --ceilings "$folder/best.json"

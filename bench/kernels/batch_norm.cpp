@@ -148,8 +148,9 @@ struct Inference {
 template <class T>
 struct Backward {
   Shape shape_;
+  bool accumulate_ = false;  // onto zeros, so that the same is expected; the tests of kernels/ add to numbers
 
-  std::string op() const { return "batch_norm_bwd"; }
+  std::string op() const { return accumulate_ ? "batch_norm_bwd_acc" : "batch_norm_bwd"; }
   std::string shape() const { return shape_.name(); }
   BatchNormBackward<T> make(Arena& a) const {
     using A = Acc<T>;
@@ -173,8 +174,8 @@ struct Backward {
             .rstd = rstd,
             .relu = shape_.relu,
             .has_residual = shape_.residual,
-            .dx = a.output<T>(shape_.count()),
-            .accumulate_dx = false,
+            .dx = accumulate_ ? a.random<T>(shape_.count(), 8, 0, 0) : a.output<T>(shape_.count()),
+            .accumulate_dx = accumulate_,
             .dgamma = a.output<A>(channels),
             .accumulate_dgamma = false,
             .dbeta = a.output<A>(channels),
@@ -249,6 +250,7 @@ void add(Registry& registry) {
       registry.add<T>(Backward<T>{s}, usual, Limit::copy, &library_batch_norm<T, BatchNormBackward>);
       registry.add<T>(Inference<T>{s}, false);
     }
+    registry.add<T>(Backward<T>{{1, c.rows, c.channels, true, false}, true}, false);
   }
   for (const test::MatrixCase& c : registry.view_pairs) {  // both views of a batch in one call
     registry.add<T>(Forward<T>{{2, c.rows, c.channels, true, false}}, false);

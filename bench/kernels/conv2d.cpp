@@ -51,10 +51,12 @@ struct Forward : Layer<T> {
 
 template <class T>
 struct BackwardInput : Layer<T> {
-  std::string op() const { return "conv2d_bwd_input"; }
+  bool accumulate = false;  // onto zeros, as batch norm's
+
+  std::string op() const { return accumulate ? "conv2d_bwd_input_acc" : "conv2d_bwd_input"; }
   ConvBackwardInput<T> make(Arena& a) const {
     return {this->s, a.random<T>(this->outputs(), 3), a.random<T>(this->weights(), 2),
-            a.output<T>(this->inputs()), false};
+            accumulate ? a.random<T>(this->inputs(), 4, 0, 0) : a.output<T>(this->inputs()), accumulate};
   }
   void check(const ConvBackwardInput<T>& before, const ConvBackwardInput<T>& after, Comparison& c) const {
     const auto dy = this->dy(before.dy), w = this->w(before.w);
@@ -103,6 +105,7 @@ void add(Registry& registry) {
         c.name == std::string("resnet18 cifar layer1") || c.name == std::string("resnet18 cifar layer3");
     registry.add<T>(Forward<T>{{c.shape}}, quick, Limit::matmul, &onednn<ConvForward<T>>);
     registry.add<T>(BackwardInput<T>{{c.shape}}, quick, Limit::matmul, &onednn<ConvBackwardInput<T>>);
+    registry.add<T>(BackwardInput<T>{{c.shape}, true}, false, Limit::matmul, &onednn<ConvBackwardInput<T>>);
     registry.add<T>(BackwardWeight<T>{{c.shape}}, quick, Limit::matmul, &onednn<ConvBackwardWeight<T>>);
   }
 }

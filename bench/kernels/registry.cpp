@@ -16,7 +16,8 @@ std::vector<C> joined(std::vector<C> a, const std::vector<C>& b) {
 constexpr const char* kFamilies =
     "rows,channels (batch norm, losses, rows, columns); m,n,k (products); count (maps, sums, updates); "
     "images,height,width,channels,out_channels,kernel,stride,padding (convolutions); the same without "
-    "out_channels (max pooling); images,pixels,channels (average pooling); rows,count,k (top k)";
+    "out_channels (max pooling); images,pixels,channels (average pooling); rows,count,k (top k); "
+    "views,count,height,width,channels (augmentation, views of the images' size)";
 
 /// CIFAR ResNet-18's stages in a step of 512 pairs: both views together.
 const std::vector<test::ConvCase> kStepConvolutions = {
@@ -87,6 +88,12 @@ Registry::Registry(const Sizes& sizes) {
     average_pools = {{"own", at("images"), at("pixels"), at("channels")}};
   } else if (names({"rows", "count", "k"})) {
     topk = {{"own", at("rows"), at("count"), at("k")}};
+  } else if (names({"views", "count", "height", "width", "channels"})) {
+    const int channels = at("channels");
+    if (channels != 1 && channels != 3)
+      fail(Exit::usage, "--shape: images have 1 channel or 3, not {}", channels);
+    augmentations = {{"own", at("views"), at("count"), at("height"), at("width"), channels, at("height"),
+                      at("width"), channels, channels == 1 ? "grey" : "cifar"}};
   } else {
     fail(Exit::usage, "--shape: no call has these sizes. Give all of one line: {}", kFamilies);
   }
