@@ -9,19 +9,19 @@
 
 namespace stopgrad::tools {
 
-Dataset open_split(const Recipe& r, Split split, const std::string& spec, int64_t limit) {
+Dataset open_split(const Recipe& r, Split split, const std::string& spec, int64_t limit, bool quiet) {
   OpenOptions open{.limit = split == Split::test ? 0
                             : limit > 0          ? limit
                                                  : r.limit,
                    .seed = static_cast<uint64_t>(r.seed),
                    .max_bad = r.max_bad,
-                   .progress = count_images("reading images")};
+                   .progress = quiet ? nullptr : count_images("reading images")};
   if (r.image_size > 0) open.image_size = static_cast<int>(r.image_size);
   return open_dataset(spec.empty() ? r.data : spec, split, open);
 }
 
-DataPair open_pair(const Recipe& r, const std::string& spec, int64_t limit) {
-  DataPair out{open_split(r, Split::train, spec, limit), open_split(r, Split::test, spec)};
+DataPair open_pair(const Recipe& r, const std::string& spec, int64_t limit, bool quiet) {
+  DataPair out{open_split(r, Split::train, spec, limit, quiet), open_split(r, Split::test, spec, 0, quiet)};
   for (const Dataset* set : {&out.train, &out.test})
     if (set->labels.empty())
       fail(Exit::data,

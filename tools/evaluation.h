@@ -11,12 +11,13 @@ struct DataPair {
   Dataset train, test;
 };
 
-/// One split of the recipe's data set, or of `spec` if it is not empty.
-Dataset open_split(const Recipe& recipe, Split split, const std::string& spec = {}, int64_t limit = 0);
+/// One split of the recipe's data set, or of `spec` if it is not empty. `quiet`: without progress.
+Dataset open_split(const Recipe& recipe, Split split, const std::string& spec = {}, int64_t limit = 0,
+                   bool quiet = false);
 
 /// The recipe's data sets, or those of `spec` if it is not empty; the first `limit` training images (0: all).
 /// Without labels: Error(Exit::data).
-DataPair open_pair(const Recipe& recipe, const std::string& spec = {}, int64_t limit = 0);
+DataPair open_pair(const Recipe& recipe, const std::string& spec = {}, int64_t limit = 0, bool quiet = false);
 
 int class_count(const Dataset& set);
 

@@ -135,7 +135,7 @@ void write_page(const std::string& path, const Recipe& recipe, const Arm& a, con
 int run_demo(const DemoOptions& o) {
   const auto start = Clock::now();
   Recipe recipe = o.recipe.load();
-  const DataPair data = open_pair(recipe);
+  const DataPair data = open_pair(recipe, {}, 0, o.quiet);
   if (o.seconds > 0) {
     recipe.epochs = 0;
     recipe.steps = steps_for(recipe, data.train, o.seconds);

@@ -58,9 +58,10 @@ int run_train(const TrainOptions& o) {
   Recipe recipe = o.recipe.load(recipe_of_run(o, from));
   if (!from.empty() && recipe.precision == "auto")  // a run goes on as it began, on whatever device
     recipe.precision = recipe_of(from).precision;
-  const Dataset train = open_split(recipe, Split::train);
+  const Dataset train = open_split(recipe, Split::train, {}, 0, o.quiet);
   std::optional<Dataset> test;  // what kNN is measured on
-  if (!train.labels.empty() && has_test_split(recipe.data)) test = open_split(recipe, Split::test);
+  if (!train.labels.empty() && has_test_split(recipe.data))
+    test = open_split(recipe, Split::test, {}, 0, o.quiet);
   Model model(recipe, {train.height, train.width, train.channels});
   if (recipe.precision == "bf16" && model.device().is_cpu()) cpu::require_fast_bf16();
   Trainer trainer(model, train, test ? &*test : nullptr, o.out);
