@@ -24,6 +24,9 @@ Var reshape(const Var& x, Shape shape);
 
 /// y[N, out] = x[N, in] w[in, out] (+ bias[out])
 Var linear(const Var& x, Parameter& w, Parameter* bias);
+/// y[N, M] = a[N, C] b[M, C]^T: every row of a times every row of b. y is in the type of sums: similarities
+/// that a temperature divides need more digits than bf16 has.
+Var matmul_transposed(const Var& a, const Var& b);
 /// y[N, H', W', O] = x[N, H, W, C] * w[O, k, k, C], zero padding. Channels of x past w's must be zeros: they
 /// round C up to what tensor cores want.
 Var conv2d(const Var& x, Parameter& w, int stride, int padding);

@@ -131,6 +131,19 @@ const std::vector<GradientCase>& cases() {
            return weigh(y);
          });
        }},
+      {"matmul_transposed", "two factors",
+       [](Bench& b) {
+         Parameter &x = b.parameter("a", {3, 4}), &y = b.parameter("b", {5, 4});
+         check_gradients(b.parameters(), [&](Tape& tape) {
+           const Var u = tape.leaf(x), v = tape.leaf(y);
+           const Var s = matmul_transposed(u, v);
+           return weigh(s);
+         });
+       }},
+      {"matmul_transposed", "a matrix and itself",
+       [](Bench& b) {
+         check_unary(b, {3, 4}, [](const Var& x) { return matmul_transposed(x, x); });
+       }},
       {"conv2d", "3x3",
        [](Bench& b) {
          check_conv(b, {2, 4, 5, 3}, {2, 3, 3, 3}, 1, 1);
