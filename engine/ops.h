@@ -19,6 +19,8 @@ Var scale(const Var& x, double factor);
 Var relu(const Var& x);
 /// Part [begin, end) of the first dimension; shares memory, gradients go straight into x's.
 Var rows(const Var& x, int64_t begin, int64_t end);
+/// The rows of several matrices [N_i, C] under one another, in memory of their own.
+Var join_rows(const std::vector<Var>& parts);
 /// The same memory under another shape; gradients too.
 Var reshape(const Var& x, Shape shape);
 
@@ -62,7 +64,8 @@ struct Direction {
 Var cosine_loss(const std::vector<Direction>& directions);
 /// loss = mean over directions and rows of -softmax(z) . log softmax(p) (SimSiam section 4.5)
 Var softmax_similarity(const std::vector<Direction>& directions);
-/// loss = mean of -log softmax(logits[N, K])[label]; labels are int32 [N]
-Var cross_entropy(const Var& logits, const Tensor& labels);
+/// loss = mean of -log softmax(logits[N, K])[label]; labels are int32 [N]. With left_out, int32 [N, 2], the
+/// softmax of a row leaves out the classes [begin, end) but its label's.
+Var cross_entropy(const Var& logits, const Tensor& labels, const Tensor& left_out = {});
 
 }  // namespace stopgrad

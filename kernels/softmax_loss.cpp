@@ -13,15 +13,29 @@ void run(const CrossEntropyForward<T>& c, Context& context) {
     ENSURE(c.labels[row] >= 0 && c.labels[row] < c.classes,
            "cross entropy: label {} of row {} is outside the {} classes, check the labels", c.labels[row],
            row, c.classes);
+  for (int row = 0; c.left_out && row < c.rows; ++row)
+    ENSURE(0 <= c.left_out[2 * row] && c.left_out[2 * row] <= c.left_out[2 * row + 1] &&
+               c.left_out[2 * row + 1] <= c.classes,
+           "cross entropy: row {} leaves out classes [{}, {}) of {}", row, c.left_out[2 * row],
+           c.left_out[2 * row + 1], c.classes);
   A* losses = context.scratch_of<A>(c.rows);
   each_row(c.rows, int64_t{c.rows} * c.classes, context, [=](int64_t row) {
     const T* x = c.logits + row * c.classes;
     A* probability = c.probability + row * c.classes;
-    const A most = largest(x, c.classes);
+    const int begin = c.left_out ? c.left_out[2 * row] : 0, end = c.left_out ? c.left_out[2 * row + 1] : 0;
+    const A own = load_element(x + c.labels[row]);
+    // a label's NaN is found when it is summed
+    const A most =
+        std::max({largest(x, begin), largest(x + end, c.classes - end), own > -INFINITY ? own : -INFINITY});
     each_column(c.classes, [=](int i) { probability[i] = exponential(load_element(x + i) - most); });
+    if (begin < end) {
+      const A label = probability[c.labels[row]];
+      std::fill(probability + begin, probability + end, A(0));
+      probability[c.labels[row]] = label;
+    }
     const A sum = sum_over<A>(c.classes, [=](int i) { return probability[i]; });
     each_column(c.classes, [=](int i) { probability[i] /= sum; });
-    losses[row] = std::log(sum) - (A(x[c.labels[row]]) - most);
+    losses[row] = std::log(sum) - (own - most);
   });
   double loss = 0;
   for (int row = 0; row < c.rows; ++row) loss += losses[row];

@@ -8,6 +8,24 @@ using namespace rows;
 
 namespace {
 
+/// Puts -infinity in the place of the classes that a row leaves out.
+struct LeftOut {
+  int begin = 0, end = 0, label;
+  __device__ LeftOut(const int32_t* range, int row, int own) : label(own) {
+    if (!range) return;
+    begin = range[2 * row];
+    end = range[2 * row + 1];
+  }
+  template <int P>
+  __device__ __forceinline__ void apply(int first, float (&v)[P]) const {
+#pragma unroll
+    for (int k = 0; k < P; ++k) {
+      const int i = first + k;
+      if (i >= begin && i < end && i != label) v[k] = -INFINITY;
+    }
+  }
+};
+
 template <class T, int P, bool wide>
 __global__ void __launch_bounds__(kThreads, kMinBlocks)
     cross_entropy_forward(CrossEntropyForward<T> call, float* losses) {
@@ -16,11 +34,14 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
   if (team.row >= call.rows) return;  // whole warps, and none of a wide team
   const T* const x = call.logits + int64_t{team.row} * call.classes;
   float* const probability = call.probability + int64_t{team.row} * call.classes;
+  const int label = call.labels[team.row];
+  const LeftOut left_out(call.left_out, team.row, label);
   float most[1] = {-INFINITY}, total[1] = {0};
   float v[P];
 #pragma unroll 4
   for (int i = team.first; i < call.classes; i += team.step) {
     load<P>(x + i, v);
+    left_out.apply(i, v);
 #pragma unroll
     for (int k = 0; k < P; ++k) most[0] = fmaxf(most[0], v[k]);
   }
@@ -28,18 +49,19 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks)
 #pragma unroll 2
   for (int i = team.first; i < call.classes; i += team.step) {
     load<P>(x + i, v);
+    left_out.apply(i, v);
 #pragma unroll
     for (int k = 0; k < P; ++k) total[0] += expf(v[k] - most[0]);
   }
   sum<wide>(total);
   for (int i = team.first; i < call.classes; i += team.step) {
     load<P>(x + i, v);
+    left_out.apply(i, v);
 #pragma unroll
     for (int k = 0; k < P; ++k) v[k] = expf(v[k] - most[0]) / total[0];
     store<P>(probability + i, v);
   }
   if (team.first > 0) return;
-  const int label = call.labels[team.row];
   const bool known = label >= 0 && label < call.classes;
   losses[team.row] = known ? logf(total[0]) - (to_float(x[label]) - most[0]) : NAN;
 }

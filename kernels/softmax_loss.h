@@ -9,7 +9,7 @@
 
 namespace stopgrad {
 
-/// loss = mean over rows of -log softmax(logits)[label]
+/// loss = mean over rows of -log softmax(logits)[label], the softmax over the classes that are not left out
 template <class T>
 struct CrossEntropyForward {
   int rows, classes;
@@ -17,7 +17,9 @@ struct CrossEntropyForward {
   const int32_t* labels;  // [rows], in [0, classes): others are an error; on CUDA, which cannot throw one
                           // without waiting for the device, the loss is NaN then
   Acc<T>* loss;           // one number
-  Acc<T>* probability;    // [rows, classes], saved for backward
+  Acc<T>* probability;    // [rows, classes], saved for backward; 0 where left out
+  // [rows, 2], or null: classes [begin, end) within [0, classes) that a row leaves out, but for its label
+  const int32_t* left_out = nullptr;
 };
 
 /// dlogits = dloss/rows * (softmax(logits) - onehot(label))

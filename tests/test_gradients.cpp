@@ -104,6 +104,15 @@ const std::vector<GradientCase>& cases() {
            return add(first, second);
          });
        }},
+      {"join_rows", "two matrices, one of them twice",
+       [](Bench& b) {
+         Parameter &x = b.parameter("a", {2, 3}), &y = b.parameter("b", {4, 3});
+         check_gradients(b.parameters(), [&](Tape& tape) {
+           const Var u = tape.leaf(x), v = tape.leaf(y);
+           const Var joined = join_rows({u, v, u});
+           return weigh(joined);
+         });
+       }},
       {"reshape", "through another operation",
        [](Bench& b) {
          check_unary(b, {2, 6}, [](const Var& x) {
@@ -189,6 +198,17 @@ const std::vector<GradientCase>& cases() {
          check_gradients(b.parameters(), [&](Tape& tape) {
            const Var logits = tape.leaf(x);
            const Var loss = cross_entropy(logits, labels);
+           return loss;
+         });
+       }},
+      {"cross_entropy", "with classes left out",
+       [](Bench& b) {
+         Parameter& x = b.parameter("logits", {3, 5});
+         const Tensor labels = Tensor::of<int32_t>(b.pool(), {3}, {0, 2, 4}),
+                      left_out = Tensor::of<int32_t>(b.pool(), {3, 2}, {0, 3, 1, 2, 2, 2});
+         check_gradients(b.parameters(), [&](Tape& tape) {
+           const Var logits = tape.leaf(x);
+           const Var loss = cross_entropy(logits, labels, left_out);
            return loss;
          });
        }},

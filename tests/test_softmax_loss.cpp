@@ -17,12 +17,14 @@ struct CrossEntropy {
   int threads = 2;
   std::vector<Acc<T>> probability = {};
   Acc<T> dloss = 1;
+  std::vector<int32_t> left_out = {};
 
   Acc<T> forward() {
     cpu::Context context(threads);
     Acc<T> loss = NAN;
     probability.assign(logits.size(), NAN);
-    run(CrossEntropyForward<T>{rows, classes, logits.data(), labels.data(), &loss, probability.data()},
+    run(CrossEntropyForward<T>{rows, classes, logits.data(), labels.data(), &loss, probability.data(),
+                               left_out.empty() ? nullptr : left_out.data()},
         context);
     return loss;
   }
@@ -119,6 +121,39 @@ TEST_CASE("cross entropy agrees with central differences", "[softmax_loss]") {
     return CrossEntropy<double>{5, 6, moved.at, loss.labels}.forward();
   });
   CHECK(relative_error(dx, numeric.at) < 1e-8);
+}
+
+TEMPLATE_TEST_CASE("classes that are left out count as if they were not there", "[softmax_loss]", float, bf16,
+                   double) {
+  using T = TestType;
+  for (const MatrixCase& c : matrix_cases()) {
+    if (c.real) continue;
+    INFO(c.name);
+    const auto x = random<T>(size_t(c.rows) * c.channels, 1, -3, 3);
+    CrossEntropy<T> loss = {c.rows, c.channels, x, some_labels(c.rows, c.channels)};
+    loss.left_out = some_ranges(c.rows, c.channels);
+    const Matrix log_q = log_softmax(without(matrix(c.rows, c.channels, x), loss.labels, loss.left_out));
+    double want = 0;
+    std::vector<double> probability;
+    for (int r = 0; r < c.rows; ++r) want -= log_q(r, loss.labels[r]) / c.rows;
+    for (const double v : log_q.at) probability.push_back(std::exp(v));
+    check_close<Acc<T>>({loss.forward()}, {want}, {double(c.channels), 1});
+    check_close<Acc<T>>(loss.probability, probability, {double(c.channels), 1});
+    int stray = 0;
+    for (size_t i = 0; i < x.size(); ++i) stray += probability[i] == 0 && loss.probability[i] != 0;
+    CHECK(stray == 0);
+  }
+}
+
+TEST_CASE("a class that is left out may be as large as it likes", "[softmax_loss]") {
+  CrossEntropy<float> loss = {1, 4, {-1e4f, 1e30f, -1e4f, -1e4f}, {0}};
+  loss.left_out = {1, 2};
+  CHECK(loss.forward() == Approx(std::log(3)));
+  CHECK(loss.probability[1] == 0);
+  loss.left_out = {0, 4};  // nothing but the label is left
+  CHECK(loss.forward() == 0);
+  loss.left_out = {1, 5};
+  CHECK_THROWS_WITH(loss.forward(), Catch::Contains("row 0 leaves out classes [1, 5) of 4"));
 }
 
 TEST_CASE("equal logits cost the logarithm of the number of classes", "[softmax_loss]") {

@@ -9,10 +9,17 @@ namespace {
 template <class T>
 struct Logits {
   int rows, classes;
-  std::string shape() const { return fmt::format("r{}_c{}", rows, classes); }
+  bool contrastive = false;  // each row leaves a class out, as NT-Xent does
+  std::string shape() const {
+    return fmt::format("r{}_c{}{}", rows, classes, contrastive ? "_left_out" : "");
+  }
   int64_t count() const { return int64_t{rows} * classes; }
   const int32_t* labels(Arena& a) const {
     return a.make<int32_t>(rows, [this](int64_t i) { return int32_t(i * 7 % classes); });
+  }
+  const int32_t* left_out(Arena& a) const {
+    if (!contrastive) return nullptr;
+    return a.make<int32_t>(2 * rows, [this](int64_t i) { return int32_t((i / 2 % classes) + i % 2); });
   }
   test::Matrix matrix(const T* x) const { return Pairs<T>{1, rows, classes}.matrix(x); }
 };
@@ -21,11 +28,15 @@ template <class T>
 struct EntropyForward : Logits<T> {
   std::string op() const { return "cross_entropy_fwd"; }
   CrossEntropyForward<T> make(Arena& a) const {
-    return {this->rows,      this->classes,       a.random<T>(this->count(), 1, -3, 3),
-            this->labels(a), a.output<Acc<T>>(1), a.output<Acc<T>>(this->count())};
+    return {this->rows,       this->classes,       a.random<T>(this->count(), 1, -3, 3),
+            this->labels(a),  a.output<Acc<T>>(1), a.output<Acc<T>>(this->count()),
+            this->left_out(a)};
   }
   void check(const CrossEntropyForward<T>& before, const CrossEntropyForward<T>& after, Comparison& c) const {
-    const test::Matrix log_q = test::log_softmax(this->matrix(before.logits));
+    test::Matrix logits = this->matrix(before.logits);
+    for (int r = 0; before.left_out && r < this->rows; ++r)
+      if (const int skip = before.left_out[2 * r]; skip != before.labels[r]) logits(r, skip) = -INFINITY;
+    const test::Matrix log_q = test::log_softmax(logits);
     double loss = 0;
     for (int r = 0; r < this->rows; ++r) loss -= log_q(r, before.labels[r]) / this->rows;
     const test::Tolerance<Acc<T>> tolerance{double(this->classes), 1};
@@ -137,6 +148,7 @@ void add(Registry& registry) {
   for (const test::MatrixCase& shape : registry.heads) {
     const bool quick = shape.rows == 512 && shape.channels == 2048;
     registry.add<T>(EntropyForward<T>{{shape.rows, shape.channels}}, false);
+    registry.add<T>(EntropyForward<T>{{shape.rows, shape.channels, true}}, false);
     registry.add<T>(EntropyBackward<T>{{shape.rows, shape.channels}}, false);
     const Pairs<T> pairs{2, shape.rows, shape.channels};
     registry.add<T>(SimilarityForward<T>{pairs}, quick);

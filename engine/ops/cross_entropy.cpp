@@ -21,17 +21,20 @@ struct CrossEntropyNode : Node {
 };
 }  // namespace
 
-Var cross_entropy(const Var& logits, const Tensor& labels) {
+Var cross_entropy(const Var& logits, const Tensor& labels, const Tensor& left_out) {
   const Shape& s = logits.shape();
   ENSURE(s.rank() == 2 && labels.shape() == Shape{s[0]}, "cross_entropy: logits are {}, labels {}", s,
          labels.shape());
+  ENSURE(!left_out.defined() || left_out.shape() == Shape({s[0], 2}),
+         "cross_entropy: logits are {}, the classes left out {}, not [{},2]", s, left_out.shape(), s[0]);
   const DType sums = acc_of(logits.dtype());
   const Tensor loss(logits.value.pool(), {}, sums), probability(logits.value.pool(), s, sums);
   visit_float(logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     launch(loss.device(),
            CrossEntropyForward<T>{probability.rows(), probability.channels(), logits.value.data<T>(),
-                                  labels.data<int32_t>(), loss.data<Acc<T>>(), probability.data<Acc<T>>()});
+                                  labels.data<int32_t>(), loss.data<Acc<T>>(), probability.data<Acc<T>>(),
+                                  left_out.data<int32_t>()});
   });
   return logits.tape->record(loss, std::make_unique<CrossEntropyNode>(labels, probability, logits.dtype()),
                              {logits});

@@ -45,14 +45,20 @@ struct CrossEntropy {
   bool accumulate = false;
   std::vector<float> probability = {}, loss = {NAN}, dloss = {0.5f};
   std::vector<T> dlogits = {};
+  std::vector<int32_t> left_out = {};
 
   void forward() {
     probability.assign(logits.size(), NAN);
     Mirror mirror;
-    mirror.add(logits, labels, probability, loss);
-    CrossEntropyForward<T> call{rows,          classes,     logits.data() + skip,
-                                labels.data(), loss.data(), probability.data() + skip};
-    mirror.move(call.logits, call.labels, call.loss, call.probability);
+    mirror.add(logits, labels, probability, loss, left_out);
+    CrossEntropyForward<T> call{rows,
+                                classes,
+                                logits.data() + skip,
+                                labels.data(),
+                                loss.data(),
+                                probability.data() + skip,
+                                left_out.empty() ? nullptr : left_out.data()};
+    mirror.move(call.logits, call.labels, call.loss, call.probability, call.left_out);
     run(call, device());
     mirror.fetch();
   }
@@ -100,6 +106,27 @@ TEMPLATE_TEST_CASE("cross entropy on CUDA follows the definition, its gradient i
         CHECK(same_bits(got.dlogits, want.dlogits));
       }
     }
+}
+
+TEMPLATE_TEST_CASE("classes that are left out on CUDA count as if they were not there",
+                   "[cuda][softmax_loss]", float, bf16) {
+  for (const MatrixCase& c : {MatrixCase{"packs", 9, 24}, {"odd", 7, 13}, {"long rows", 3, 1048}}) {
+    INFO(c.name);
+    const auto x = random<TestType>(size_t(c.rows) * c.channels, 1, -3, 3);
+    CrossEntropy<TestType> got{c.rows, c.channels, x};
+    for (int r = 0; r < c.rows; ++r) got.labels.push_back((7 * r + 3) % c.channels);
+    got.left_out = some_ranges(c.rows, c.channels);
+    got.forward();
+    const Matrix log_q = log_softmax(without(matrix(c.rows, c.channels, x), got.labels, got.left_out));
+    double loss = 0;
+    std::vector<double> probability;
+    for (int r = 0; r < c.rows; ++r) loss -= log_q(r, got.labels[r]) / c.rows;
+    for (const double v : log_q.at) probability.push_back(std::exp(v));
+    check_close<float>(got.loss, {loss}, {double(c.channels), 1});
+    check_close<float>(got.probability, probability, {double(c.channels), 1});
+    for (size_t i = 0; i < x.size(); ++i)
+      if (probability[i] == 0) CHECK(got.probability[i] == 0);
+  }
 }
 
 TEST_CASE("a label outside the classes makes the loss NaN on CUDA, and nothing is read there",
