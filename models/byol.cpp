@@ -3,75 +3,26 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/elementwise.h"
-#include "kernels/sgd.h"
-
 namespace stopgrad {
 
 Byol::Byol(const SimSiamConfig& config, double momentum)
     : SimSiam(config), momentum_(momentum), target_(config.encoder) {
   ENSURE(config.stop_gradient, "byol: the target has no gradient that could be let through");
-  Visitor freeze;
-  freeze.parameter = [](const std::string&, Parameter& p) { p.trainable = false; };
-  target_.visit("", freeze);
 }
 
-/// The wall stands behind parameters that nobody trains: no gradient would pass without it either.
 std::vector<Var> Byol::targets(Tape& tape, const Tensor& views, const std::vector<View>&) {
-  const std::vector<View> seen = per_view(tape, views, config().form, [&](Pass& pass, const Var& x) {
-    Tape::Scope scope(tape, "target");
-    const Var z = target_.project(pass, target_.features(pass, x));
-    return View{z, z};
-  });
-  std::vector<Var> out;
-  for (const View& view : seen) out.push_back(detach(view.z));
-  return out;
+  return target_.project(tape, views, config().form);
 }
 
 double Byol::tau(double progress) const {
   return 1 - (1 - momentum_) * (std::cos(std::numbers::pi * progress) + 1) / 2;
 }
 
-namespace {
-/// The parameters of an encoder follow one another in the slab: from the first to the end of the last.
-struct Extent {
-  Parameter *first = nullptr, *last = nullptr;
-  explicit Extent(Encoder& encoder) {
-    Visitor look;
-    look.parameter = [&](const std::string&, Parameter& p) {
-      if (!first) first = &p;
-      last = &p;
-    };
-    encoder.visit("", look);
-  }
-  template <class T>
-  int64_t count() const {
-    return last->value.data<T>() + last->value.count() - first->value.data<T>();
-  }
-};
-}  // namespace
-
-void Byol::after_step(double progress) {
-  const Extent source(encoder()), target(target_);
-  visit_float(source.first->value.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    if constexpr (!std::is_same_v<T, bf16>) {
-      const Device device = source.first->value.device();
-      T* const to = target.first->value.data<T>();
-      launch(device, MovingAverage<T>{.count = source.count<T>(),
-                                      .momentum = static_cast<T>(tau(progress)),
-                                      .source = source.first->value.data<T>(),
-                                      .target = to});
-      if constexpr (std::is_same_v<T, float>)
-        if (target.first->compute.dtype() == DType::bf16)
-          launch(device, Cast<float, bf16>{target.count<T>(), to, target.first->compute.data<bf16>()});
-    }
-  });
-}
+void Byol::after_step(double progress) { target_.follow(encoder(), tau(progress)); }
 
 void Byol::visit(Visitor& v) {
   SimSiam::visit(v);
-  target_.visit("target.", v);
+  target_.visit(v);
 }
 
 }  // namespace stopgrad

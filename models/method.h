@@ -22,8 +22,10 @@ class Method {
   virtual MethodOutput loss(Tape& tape, const Tensor& views) = 0;
   /// x [N, H, W, C] -> backbone features [N, feature_size()], in evaluation mode.
   virtual Tensor features(const Tensor& x) = 0;
+  /// Called once the parameters have their start values: what starts as a copy of something else.
+  virtual void after_initialize() {}
   /// Launched by the host after each update, also after one that was replayed from a graph: moving averages
-  /// of target networks. `progress`: the share of training that is done, in [0, 1).
+  /// of target networks, queues. `progress`: the share of training that is done, in [0, 1).
   virtual void after_step(double /*progress*/) {}
   /// Everything that is saved and trained; names as in the released code ("encoder.conv1.weight").
   virtual void visit(Visitor& v) = 0;

@@ -8,6 +8,8 @@
 #include "kernels/cpu_features.h"
 #include "models/byol.h"
 #include "models/diagnostics.h"
+#include "models/moco.h"
+#include "models/simclr.h"
 
 namespace stopgrad {
 
@@ -16,6 +18,15 @@ namespace {
 const Recipe& checked(const Recipe& recipe) {
   check_recipe(recipe);
   return recipe;
+}
+
+std::unique_ptr<Method> method_of(const Recipe& r, const SimSiamConfig& config) {
+  if (r.method == "byol") return std::make_unique<Byol>(config, r.target_momentum);
+  if (r.method == "simclr") return std::make_unique<Simclr>(config, r.temperature);
+  if (r.method == "moco")
+    return std::make_unique<Moco>(config,
+                                  MocoConfig{r.temperature, r.target_momentum, static_cast<int>(r.queue)});
+  return std::make_unique<SimSiam>(config);
 }
 }  // namespace
 
@@ -30,11 +41,11 @@ Model::Model(const Recipe& recipe, ImageSize images)
         device().is_cpu() && cpu::bf16_is_fast_here() && !needs_float32(recipe_) ? "bf16" : "float32";
   SimSiamConfig config = simsiam_config(recipe, images.height, images.width, images.channels);
   if (recipe.form == "auto") config.form = compute_.prefers_batched() ? ViewForm::batched : ViewForm::branch;
-  if (recipe.method == "byol") method_ = std::make_unique<Byol>(config, recipe.target_momentum);
-  else method_ = std::make_unique<SimSiam>(config);
+  method_ = method_of(recipe, config);
   slab_ = std::make_unique<ParameterSlab>(permanent_, activation_type(recipe_),
                                           [&](Visitor& v) { method_->visit(v); });
   slab_->initialize(static_cast<uint64_t>(recipe.seed));
+  method_->after_initialize();
 }
 
 int Model::stored_channels() const {

@@ -37,6 +37,8 @@ struct Recipe {
   // [method]
   std::string method = "simsiam";
   double target_momentum = 0.996;
+  double temperature = 0.5;
+  int64_t queue = 4096;
   bool stop_gradient = true;
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;

@@ -45,6 +45,35 @@ void check_views(const Recipe& r) {
   for (float s : v.std) require(s > 0, "augment.std", fmt::format("{}", s), "must be positive");
 }
 
+void check_method(const Recipe& r) {
+  require(r.method == "simsiam" || r.method == "simclr" || r.stop_gradient, "method.stop_gradient", "false",
+          "targets that are a moving average get no gradient; only simsiam and simclr run without the wall");
+  in_range("method.target_momentum", r.target_momentum, 0.0, 1.0);
+  in_range("method.temperature", r.temperature, 1e-3, 1e3);
+  in_range<int64_t>("method.queue", r.queue, 1, 1 << 20);
+  in_range<int64_t>("method.views", r.view_count, 2, 4);
+  if (r.method != "simclr" && r.method != "moco") return;
+  const auto for_it = [&](bool good, const char* key, const std::string& value, const char* what) {
+    require(good, key, value, fmt::format("{} {}", r.method, what).c_str());
+  };
+  for_it(r.similarity == "cosine", "method.similarity", r.similarity,
+         "compares by the cosine; choose cosine");
+  for_it(r.view_count == 2, "method.views", fmt::format("{}", r.view_count), "takes two views; choose 2");
+  if (r.method == "simclr") {
+    for_it(r.symmetry == "symmetric", "method.symmetry", r.symmetry,
+           "compares both views with all rows; choose symmetric");
+    for_it(r.predictor != "none" || !r.stop_gradient, "method.stop_gradient", "true",
+           "without a predictor has a gradient on both sides; set method.stop_gradient = false");
+    return;
+  }
+  for_it(r.symmetry != "asymmetric_2x", "method.symmetry", r.symmetry,
+         "takes two views; choose symmetric or asymmetric");
+  for_it(r.predictor == "none", "predictor.kind", r.predictor, "has no predictor; choose none");
+  const int64_t keys = r.batch * (r.symmetry == "symmetric" ? 2 : 1);
+  for_it(r.queue % keys == 0, "method.queue", fmt::format("{}", r.queue),
+         fmt::format("puts {} keys in it per step; choose a multiple of that", keys).c_str());
+}
+
 }  // namespace
 
 void check_recipe(const Recipe& r) {
@@ -68,10 +97,7 @@ void check_recipe(const Recipe& r) {
           r.precision,
           "choose float32: with projector.output_scale the rounding of shorter types moves the shift");
   in_range<int64_t>("predictor.hidden", r.predictor_hidden, 1, 65536);
-  require(r.method == "simsiam" || r.stop_gradient, "method.stop_gradient", "false",
-          "the target of byol is an average, no gradient reaches it; only simsiam runs without the wall");
-  in_range("method.target_momentum", r.target_momentum, 0.0, 1.0);
-  in_range<int64_t>("method.views", r.view_count, 2, 4);
+  check_method(r);
   in_range<int64_t>("train.batch", r.batch, 2, 65536);
   in_range<int64_t>("train.epochs", r.epochs, 0, 1000000);
   require(r.epochs > 0 || r.steps > 0, "train.steps", fmt::format("{}", r.steps),

@@ -81,11 +81,16 @@ std::vector<RecipeKey> network_keys() {
 std::vector<RecipeKey> method_and_training_keys() {
   return {
       {"method.name",
-       "byol: the targets come from a moving average of the encoder",
+       "byol: the targets come from a moving average of the encoder; simclr: the batch's other images "
+       "push "
+       "apart; moco: a queue of the average's outputs does",
        MEMBER(method),
-       {"simsiam", "byol"}},
-      {"method.target_momentum", "of that average at the first step; rises to 1 at the end of training",
+       {"simsiam", "byol", "simclr", "moco"}},
+      {"method.target_momentum",
+       "of that average; byol's is this at the first step and rises to 1 at the end of training",
        MEMBER(target_momentum)},
+      {"method.temperature", "of simclr and moco: similarities are divided by it", MEMBER(temperature)},
+      {"method.queue", "of moco: how many keys of earlier steps are negatives", MEMBER(queue)},
       {"method.stop_gradient", "the wall; false removes it", MEMBER(stop_gradient)},
       {"method.similarity",
        "how p and z are compared: section 4.5 of the paper",

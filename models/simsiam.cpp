@@ -65,17 +65,21 @@ std::vector<Var> SimSiam::targets(Tape& tape, const Tensor&, const std::vector<V
   return out;
 }
 
+Var SimSiam::compare(const std::vector<View>& online, const std::vector<Var>& target) {
+  std::vector<Direction> pairs;
+  for (auto [i, j] : directions()) pairs.push_back({online[i].p, target[j]});
+  return config_.similarity == SimSiamConfig::Similarity::cosine ? cosine_loss(pairs)
+                                                                 : softmax_similarity(pairs);
+}
+
 MethodOutput SimSiam::loss(Tape& tape, const Tensor& views) {
   ENSURE(views.shape().rank() == 5 && views.shape()[0] == this->views(),
          "simsiam: views are {}, not [{},N,H,W,C]", views.shape(), this->views());
   const std::vector<View> view =
       per_view(tape, views, config_.form, [this](Pass& pass, const Var& x) { return online(pass, x); });
   const std::vector<Var> target = targets(tape, views, view);
-  std::vector<Direction> pairs;
-  for (auto [i, j] : directions()) pairs.push_back({view[i].p, target[j]});
   MethodOutput out;
-  out.loss = config_.similarity == SimSiamConfig::Similarity::cosine ? cosine_loss(pairs)
-                                                                     : softmax_similarity(pairs);
+  out.loss = compare(view, target);
   for (const View& v : view) {
     out.z.push_back(v.z.value);
     out.p.push_back(v.p.value);

@@ -37,13 +37,15 @@ class SimSiam : public Method {
  protected:
   /// What view j's prediction is compared with, for each j that is a target: here its own z, behind the wall.
   virtual std::vector<Var> targets(Tape& tape, const Tensor& views, const std::vector<View>& online);
+  /// The loss of predictions against targets: here the mean similarity over directions.
+  virtual Var compare(const std::vector<View>& online, const std::vector<Var>& target);
+  /// (predicting view, target view)
+  std::vector<std::pair<size_t, size_t>> directions() const;
   const SimSiamConfig& config() const { return config_; }
   Encoder& encoder() { return encoder_; }
 
  private:
   View online(Pass& pass, const Var& x);
-  /// (predicting view, target view)
-  std::vector<std::pair<size_t, size_t>> directions() const;
 
   SimSiamConfig config_;
   Encoder encoder_;

@@ -36,6 +36,16 @@ inline Recipe small_recipe() {
                       "test");
 }
 
+/// With the keys of that method: MoCo's queue comes round three times in twenty steps.
+inline Recipe small_recipe_of(const std::string& method) {
+  Recipe recipe = small_recipe();
+  recipe.method = method;
+  recipe.queue = 6 * recipe.batch;
+  if (method == "moco" || method == "simclr") recipe.predictor = "none";
+  recipe.stop_gradient = method != "simclr";
+  return recipe;
+}
+
 inline const Dataset& small_set() {
   static const Dataset set = make_synthetic(64, 8, 3, 5, Split::train);
   return set;

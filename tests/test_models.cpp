@@ -46,9 +46,9 @@ TEST_CASE("parameter counts are the paper's", "[models]") {
 }
 
 TEST_CASE("twenty steps equal seven, a resume, and thirteen more, bit for bit", "[trainer]") {
-  for (const auto& [method, threads] : {std::pair{"simsiam", 1}, {"simsiam", 2}, {"byol", 2}}) {
-    Recipe recipe = small_recipe();
-    recipe.method = method;
+  for (const auto& [method, threads] :
+       {std::pair{"simsiam", 1}, {"simsiam", 2}, {"byol", 2}, {"simclr", 2}, {"moco", 2}}) {
+    Recipe recipe = small_recipe_of(method);
     recipe.threads = threads;
     const Dataset& set = small_set();
     Folder whole, parts;

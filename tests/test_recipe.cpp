@@ -75,6 +75,21 @@ TEST_CASE("recipe errors name file, line, key and the nearest known key", "[reci
   refused("[projector]\noutput_scale = -1", "projector.output_scale = -1");
   refused("[projector]\noutput_scale = 0.1\noutput_norm = false", "projector.output_norm");
   refused("[projector]\noutput_scale = 0.1\n[train]\nprecision = \"bf16\"", "choose float32");
+  const std::string moco = "[predictor]\nkind = \"none\"\n[method]\nname = \"moco\"\n";
+  check_recipe(parse_recipe(moco, "r.toml"));
+  refused(moco + "queue = 128", "puts 256 keys in it per step");
+  check_recipe(parse_recipe(moco + "queue = 128\nsymmetry = \"asymmetric\"", "r.toml"));
+  refused(moco + "symmetry = \"asymmetric_2x\"", "method.symmetry");
+  refused(moco + "stop_gradient = false", "method.stop_gradient = false");
+  refused(moco + "views = 3", "method.views = 3");
+  refused(moco + "temperature = 0", "method.temperature");
+  refused("[method]\nname = \"moco\"", "predictor.kind = learned: moco has no predictor");
+  const std::string simclr = "[method]\nname = \"simclr\"\n";
+  check_recipe(parse_recipe(simclr, "r.toml"));
+  refused(simclr + "[predictor]\nkind = \"none\"", "set method.stop_gradient = false");
+  check_recipe(parse_recipe(simclr + "stop_gradient = false\n[predictor]\nkind = \"none\"", "r.toml"));
+  refused(simclr + "similarity = \"cross_entropy\"", "method.similarity");
+  refused(simclr + "symmetry = \"asymmetric\"", "method.symmetry");
   Recipe r;
   CHECK_THROWS_WITH(set_key(r, "train.batch"), Catch::Contains("key=value"));
   CHECK_THROWS_WITH(set_key(r, "nonsense.key=1"),

@@ -31,6 +31,7 @@ struct Toy {
       : owned(std::move(any)), method(*owned), slab(pool, DType::f64, [&](Visitor& v) { method.visit(v); }) {
     pool.set_poison(true);
     slab.initialize(seed);
+    method.after_initialize();
     const Shape shape{method.views(), 5, 2, 2, 3};
     views = Tensor::of(pool, shape, random<double>(static_cast<size_t>(shape.count()), 17));
   }

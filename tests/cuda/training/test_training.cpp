@@ -75,6 +75,17 @@ TEST_CASE("BYOL on CUDA follows BYOL on the CPU, whose target moves after every 
   CHECK(std::abs(train(recipe, 10).back().loss - want.back().loss) > 1e-3);
 }
 
+TEST_CASE("SimCLR and MoCo on CUDA follow those on the CPU", "[cuda][training]") {
+  for (const char* method : {"simclr", "moco"}) {
+    INFO(method);
+    Recipe recipe = small_recipe_of(method);
+    recipe.device = "cpu";
+    const std::vector<StepReport> want = train(recipe, 6);
+    recipe.device = "cuda";
+    check_same_course(train(recipe, 6), want, kSpacings * 0x1p-21);
+  }
+}
+
 TEST_CASE("twenty steps on CUDA equal seven, a resume, and thirteen more, bit for bit", "[cuda][training]") {
   for (const char* precision : {"float32", "bf16"}) {
     INFO(precision);
