@@ -115,15 +115,19 @@ void ParameterSlab::zero_missing_gradients() {
     }
 }
 
+SlabRange ParameterSlab::extent(size_t i) const {
+  const Parameter& p = *parameters_[i];
+  return {offsets_[i], offsets_[i] + padded(p.shape.count()), p.fixed_rate};
+}
+
 std::vector<SlabRange> ParameterSlab::ranges() const {
   std::vector<SlabRange> out;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const Parameter& p = *parameters_[i];
-    if (!p.trainable) continue;
-    const int64_t begin = offsets_[i], end = begin + padded(p.shape.count());
-    if (!out.empty() && out.back().end == begin && out.back().fixed_rate == p.fixed_rate)
-      out.back().end = end;
-    else out.push_back({begin, end, p.fixed_rate});
+    if (!parameters_[i]->trainable) continue;
+    const SlabRange next = extent(i);
+    if (!out.empty() && out.back().end == next.begin && out.back().fixed_rate == next.fixed_rate)
+      out.back().end = next.end;
+    else out.push_back(next);
   }
   return out;
 }

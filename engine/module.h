@@ -83,6 +83,8 @@ class ParameterSlab {
   const std::vector<Parameter*>& parameters() const { return parameters_; }
   const std::vector<Buffer*>& buffers() const { return buffers_; }
   const std::vector<std::pair<std::string, int64_t*>>& counters() const { return counters_; }
+  /// The elements of parameter i, its padding included.
+  SlabRange extent(size_t i) const;
   /// Trainable elements, merged where neighbours are alike.
   std::vector<SlabRange> ranges() const;
   int64_t parameter_count() const;  // without padding, frozen ones included

@@ -48,6 +48,12 @@ Model::Model(const Recipe& recipe, ImageSize images)
   method_->after_initialize();
 }
 
+std::unique_ptr<Optimizer> make_optimizer(Model& model) {
+  const Recipe& r = model.recipe();
+  if (r.optimizer == "lars") return std::make_unique<Lars>(model.slab(), r.momentum, r.decay, r.trust);
+  return std::make_unique<Sgd>(model.slab(), r.momentum, r.decay);
+}
+
 int Model::stored_channels() const {
   const bool pad = !device().is_cpu() && activations() == DType::bf16 && recipe_.backbone != "mlp";
   return pad ? std::max(images_.channels, 8) : images_.channels;

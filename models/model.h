@@ -2,6 +2,7 @@
 // A recipe made real for images of one size: context, memory, method, parameters.
 #include <memory>
 
+#include "engine/optimizer.h"
 #include "models/compute.h"
 #include "models/recipe.h"
 
@@ -42,6 +43,9 @@ class Model {
   std::unique_ptr<Method> method_;
   std::unique_ptr<ParameterSlab> slab_;
 };
+
+/// The optimizer that the recipe asks for.
+std::unique_ptr<Optimizer> make_optimizer(Model& model);
 
 /// Of the metadata that a run writes into its checkpoints; another one is refused.
 inline constexpr const char* kCheckpointVersion = "1";

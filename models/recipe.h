@@ -45,6 +45,8 @@ struct Recipe {
   // [train]
   int64_t batch = 128, epochs = 0, steps = 2000;
   double base_rate = 0.7, momentum = 0.9, decay = 5e-4, warmup_epochs = 0;
+  std::string optimizer = "sgd";
+  double trust = 0.001;
   std::string schedule = "step", precision = "auto", device = "auto";
   bool graph = true;
   int64_t seed = 0, threads = 0;

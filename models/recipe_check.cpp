@@ -105,6 +105,7 @@ void check_recipe(const Recipe& r) {
   in_range("train.base_rate", r.base_rate, 0.0, 1000.0);
   in_range("train.momentum", r.momentum, 0.0, 0.9999);
   in_range("train.decay", r.decay, 0.0, 1.0);
+  in_range("train.trust", r.trust, 1e-6, 1.0);
   in_range("train.warmup_epochs", r.warmup_epochs, 0.0, 100000.0);
   in_range<int64_t>("train.seed", r.seed, 0, INT64_MAX);
   require(r.device == "auto" || r.device == "cpu" || r.device.starts_with("cuda"), "train.device", r.device,

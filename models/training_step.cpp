@@ -20,7 +20,7 @@ TrainingStep::TrainingStep(Model& model, const Dataset& set)
     : model_(model),
       size_{set.height, set.width, set.channels},
       feed_(model.permanent(), set, static_cast<int>(model.recipe().batch), model.compute().free_bytes() / 2),
-      sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
+      optimizer_(make_optimizer(model)),
       views_(
           model.step_memory(),
           {model.method().views(), model.recipe().batch, size_.height, size_.width, model.stored_channels()},
@@ -35,7 +35,7 @@ TrainingStep::~TrainingStep() = default;
 void TrainingStep::start(const StepInputs& inputs, bool with_rank) {
   ENSURE(in_flight() < kMostInFlight, "training step: {} are in flight; take one first", in_flight());
   feed_.bring(inputs.epoch, inputs.index);
-  sgd_.set_rates(inputs.rate, inputs.predictor_rate);
+  optimizer_->set_rates(inputs.rate, inputs.predictor_rate);
   Launched launched{.place = place_, .with_rank = with_rank, .view_seconds = 0};
   graphs_[feed_.slot()].run([&] { work(launched); }, with_rank);
   model_.method().after_step(inputs.progress);
@@ -63,7 +63,7 @@ void TrainingStep::work(Launched& launched) {
     tape.backward(out.loss);
   }
   const ProfileRange range("update");
-  sgd_.update();
+  optimizer_->update();
   if (launched.with_rank) fetched_z_[launched.place]->fetch_from(out.z[0].raw());
 }
 

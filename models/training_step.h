@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 
-#include "engine/optimizer.h"
 #include "engine/step_graph.h"
 #include "models/image_feed.h"
 #include "models/model.h"
@@ -68,7 +67,7 @@ class TrainingStep {
   Model& model_;
   ImageSize size_;
   ImageFeed feed_;
-  Sgd sgd_;
+  std::unique_ptr<Optimizer> optimizer_;
   Tensor views_;
   StepGraph graphs_[2];   // one per slot of the feed, whose address is an argument of the step
   Tensor meters_;         // [1 + views * d] doubles: the loss in the type of sums, deviations of each view

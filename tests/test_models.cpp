@@ -46,9 +46,17 @@ TEST_CASE("parameter counts are the paper's", "[models]") {
 }
 
 TEST_CASE("twenty steps equal seven, a resume, and thirteen more, bit for bit", "[trainer]") {
-  for (const auto& [method, threads] :
-       {std::pair{"simsiam", 1}, {"simsiam", 2}, {"byol", 2}, {"simclr", 2}, {"moco", 2}}) {
+  struct Case {
+    const char *method, *optimizer;
+    int threads;
+  };
+  for (const auto& [method, optimizer, threads] : {Case{"simsiam", "sgd", 1},
+                                                   {"simsiam", "lars", 2},
+                                                   {"byol", "sgd", 2},
+                                                   {"simclr", "sgd", 2},
+                                                   {"moco", "sgd", 2}}) {
     Recipe recipe = small_recipe_of(method);
+    recipe.optimizer = optimizer;
     recipe.threads = threads;
     const Dataset& set = small_set();
     Folder whole, parts;

@@ -105,6 +105,7 @@ void Registry::add_all() {
   add_cosine_loss(*this);
   add_augment(*this);
   add_sgd(*this);
+  add_lars(*this);
   add_conv2d(*this);
   add_gemm(*this);
   add_pool(*this);

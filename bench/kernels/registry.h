@@ -66,6 +66,7 @@ void add_batch_norm(Registry&);
 void add_cosine_loss(Registry&);
 void add_augment(Registry&);
 void add_sgd(Registry&);
+void add_lars(Registry&);
 void add_conv2d(Registry&);
 void add_gemm(Registry&);
 void add_pool(Registry&);

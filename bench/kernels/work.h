@@ -11,6 +11,7 @@
 #include "kernels/cosine_loss.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
+#include "kernels/lars.h"
 #include "kernels/normalize.h"
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
@@ -87,6 +88,13 @@ template <class T>
 Work work_of(const SgdStep<T>& c) {
   const double n = double(c.count);
   return {n * (5 * sizeof(Acc<T>) + (c.compute ? sizeof(T) : 0)), 6 * n};
+}
+/// First g and w for the lengths, then the update of SGD.
+template <class T>
+Work work_of(const LarsStep<T>& c) {
+  double n = 0;
+  for (int k = 0; k < c.chunks; ++k) n += c.chunk[k].count;
+  return {n * (7 * sizeof(Acc<T>) + (c.compute ? sizeof(T) : 0)), 12 * n};
 }
 template <class T>
 Work work_of(const MovingAverage<T>& c) {

@@ -13,12 +13,9 @@ constexpr double kStepLaunch = 0.02;  // seconds that the host takes at most
 }  // namespace
 
 StepRecorder::StepRecorder(Model& model, Trainer& trainer)
-    : model_(model),
-      trainer_(trainer),
-      sgd_(model.slab(), model.recipe().momentum, model.recipe().decay),
-      timeline_(model.device(), kMarks) {
+    : model_(model), trainer_(trainer), optimizer_(make_optimizer(model)), timeline_(model.device(), kMarks) {
   points_.reserve(kMarks);
-  sgd_.set_rates(0, 0);
+  optimizer_->set_rates(0, 0);
 }
 
 void StepRecorder::point(Point p) {
@@ -52,7 +49,7 @@ StepTimes StepRecorder::run(int64_t step, double views) {
     out.entries = tape.entries();
   }
   point({Point::update_begin, {}, 0});
-  sgd_.update();
+  optimizer_->update();
   point({Point::update_end, {}, 0});
   std::vector<double> at = timeline_.resolve();
   for (double& seconds : at) seconds += views;

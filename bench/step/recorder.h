@@ -37,7 +37,7 @@ class StepRecorder : public TapeObserver {
 
   Model& model_;
   Trainer& trainer_;
-  Sgd sgd_;
+  std::unique_ptr<Optimizer> optimizer_;
   Timeline timeline_;
   std::vector<Point> points_;
   Tape* tape_ = nullptr;

@@ -56,17 +56,18 @@ Ending run_whole(const Recipe& recipe, const std::function<void(Model&, int64_t)
 
 TEST_CASE("twenty steps with a replayed graph equal twenty without, bit for bit", "[cuda][graph]") {
   struct Case {
-    const char *method, *precision, *form;
+    const char *method, *precision, *form, *optimizer;
   };
-  for (const Case& c : {Case{"simsiam", "float32", "batched"},
-                        {"simsiam", "bf16", "branch"},
-                        {"byol", "bf16", "batched"},
-                        {"moco", "bf16", "batched"}}) {
-    INFO(c.method << ", " << c.precision << ", " << c.form);
+  for (const Case& c : {Case{"simsiam", "float32", "batched", "sgd"},
+                        {"simsiam", "bf16", "branch", "lars"},
+                        {"byol", "bf16", "batched", "sgd"},
+                        {"moco", "bf16", "batched", "sgd"}}) {
+    INFO(c.method << ", " << c.precision << ", " << c.form << ", " << c.optimizer);
     Recipe with = graph_recipe(true, c.precision), without = graph_recipe(false, c.precision);
     with.form = without.form = c.form;
     for (Recipe* recipe : {&with, &without}) {
       recipe->method = c.method;
+      recipe->optimizer = c.optimizer;
       recipe->queue = 6 * recipe->batch;
       if (recipe->method == "moco") recipe->predictor = "none";
     }
