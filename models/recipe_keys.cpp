@@ -82,8 +82,7 @@ std::vector<RecipeKey> method_and_training_keys() {
   return {
       {"method.name",
        "byol: the targets come from a moving average of the encoder; simclr: the batch's other images "
-       "push "
-       "apart; moco: a queue of the average's outputs does",
+       "push apart; moco: a queue of the average's outputs does",
        MEMBER(method),
        {"simsiam", "byol", "simclr", "moco"}},
       {"method.target_momentum",

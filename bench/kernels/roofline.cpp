@@ -21,7 +21,8 @@ size_t kind_of(const std::string& name) {
   if (has("conv2d")) return 1;
   if (has("gemm")) return 2;
   if (has("cosine_loss") || has("softmax") || has("cross_entropy")) return 3;
-  for (const char* map : {"add", "accumulate", "scale", "relu_", "cast", "fill", "sgd", "lars", "moving_average"})
+  for (const char* map :
+       {"add", "accumulate", "scale", "relu_", "cast", "fill", "sgd", "lars", "moving_average"})
     if (has((std::string("BM_") + map).c_str())) return 4;
   return 5;
 }
