@@ -64,6 +64,9 @@ struct Direction {
 Var cosine_loss(const std::vector<Direction>& directions);
 /// loss = mean over directions and rows of -softmax(z) . log softmax(p) (SimSiam section 4.5)
 Var softmax_similarity(const std::vector<Direction>& directions);
+/// log q[N, K] of scores[N, K]: the codes of SwAV (kernels/sinkhorn.h). Scores must be behind a wall: the
+/// codes have no gradient.
+Var sinkhorn(const Var& scores, double epsilon, int iterations);
 /// loss = mean of -log softmax(logits[N, K])[label]; labels are int32 [N]. With left_out, int32 [N, 2], the
 /// softmax of a row leaves out the classes [begin, end) but its label's.
 Var cross_entropy(const Var& logits, const Tensor& labels, const Tensor& left_out = {});

@@ -37,8 +37,8 @@ __global__ void __launch_bounds__(kThreads, kMinBlocks) normalize_forward(Normal
   }
 }
 
-template <class T, int P, bool wide>
-__global__ void __launch_bounds__(kThreads, kMinBlocks) normalize_backward(NormalizeBackward<T> call) {
+template <class T, class Out, int P, bool wide>
+__global__ void __launch_bounds__(kThreads, kMinBlocks) normalize_backward(NormalizeBackward<T, Out> call) {
   await_previous_kernel();
   const Team<wide, P> team;
   if (team.row >= call.rows) return;
@@ -77,11 +77,12 @@ void run(const NormalizeForward<T>& call, Context& context) {
   });
 }
 
-template <class T>
-void run(const NormalizeBackward<T>& call, Context& context) {
+template <class T, class Out>
+void run(const NormalizeBackward<T, Out>& call, Context& context) {
   const bool whole = aligned(call.dy) && aligned(call.y) && aligned(call.dx);
   choose<T>(whole, call.channels, [&](auto P, auto wide) {
-    LAUNCH(context, (normalize_backward<T, P.value, wide.value>), blocks(call.rows, wide), kThreads, 0, call);
+    LAUNCH(context, (normalize_backward<T, Out, P.value, wide.value>), blocks(call.rows, wide), kThreads, 0,
+           call);
   });
 }
 
@@ -89,5 +90,6 @@ template void run(const NormalizeForward<float>&, Context&);
 template void run(const NormalizeForward<bf16>&, Context&);
 template void run(const NormalizeBackward<float>&, Context&);
 template void run(const NormalizeBackward<bf16>&, Context&);
+template void run(const NormalizeBackward<bf16, float>&, Context&);
 
 }  // namespace stopgrad::cuda

@@ -16,27 +16,28 @@ struct NormalizeForward {
   Acc<T>* inv_norm;  // [rows], saved for backward
 };
 
-/// dx = (dy - (dy . y) y) * inv_norm; below the floor, where y is linear in x, dx = dy * inv_norm.
-template <class T>
+/// dx = (dy - (dy . y) y) * inv_norm; below the floor, where y is linear in x, dx = dy * inv_norm. Out is T,
+/// or Acc<T> where x is a parameter.
+template <class T, class Out = T>
 struct NormalizeBackward {
   int rows, channels;
   const T *dy, *y;         // [rows, channels]
   const Acc<T>* inv_norm;  // [rows]
-  T* dx;                   // [rows, channels]
+  Out* dx;                 // [rows, channels]
   bool accumulate;
 };
 
 namespace cpu {
 template <class T>
 void run(const NormalizeForward<T>&, Context&);
-template <class T>
-void run(const NormalizeBackward<T>&, Context&);
+template <class T, class Out>
+void run(const NormalizeBackward<T, Out>&, Context&);
 }  // namespace cpu
 namespace cuda {
 template <class T>
 void run(const NormalizeForward<T>&, Context&);
-template <class T>
-void run(const NormalizeBackward<T>&, Context&);
+template <class T, class Out>
+void run(const NormalizeBackward<T, Out>&, Context&);
 }  // namespace cuda
 
 }  // namespace stopgrad
