@@ -24,6 +24,9 @@ class Method {
   virtual Tensor features(const Tensor& x) = 0;
   /// Called once the parameters have their start values: what starts as a copy of something else.
   virtual void after_initialize() {}
+  /// Told the epoch of every step before it. True: from now on the step is another one, as parameters come to
+  /// rest or move again, and a captured one is not to be replayed.
+  virtual bool enter_epoch(int64_t /*epoch*/) { return false; }
   /// Launched by the host after each update, also after one that was replayed from a graph: moving averages
   /// of target networks, queues. `progress`: the share of training that is done, in [0, 1).
   virtual void after_step(double /*progress*/) {}

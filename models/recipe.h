@@ -7,6 +7,7 @@
 
 #include "data/augmenter.h"
 #include "models/simsiam.h"
+#include "models/swav.h"
 
 namespace stopgrad {
 
@@ -37,8 +38,8 @@ struct Recipe {
   // [method]
   std::string method = "simsiam";
   double target_momentum = 0.996;
-  double temperature = 0.5;
-  int64_t queue = 4096;
+  int64_t queue = 4096, prototypes = 512, sinkhorn_iterations = 3, freeze_prototypes = 1;
+  double temperature = 0.5, epsilon = 0.05;
   bool stop_gradient = true;
   std::string similarity = "cosine", symmetry = "symmetric", form = "auto";
   int64_t view_count = 2;
@@ -90,6 +91,7 @@ void check_recipe(const Recipe& recipe);
 
 /// The method a recipe describes, for images of the given size.
 SimSiamConfig simsiam_config(const Recipe& recipe, int height, int width, int channels);
+SwavConfig swav_config(const Recipe& recipe, const SimSiamConfig& common);
 DType activation_type(const Recipe& recipe);
 /// True when projector.output_scale is set: z is then so small that rounding of bf16 or TF32 gradients would
 /// move the output norm's shift (docs/decisions.md).

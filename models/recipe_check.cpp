@@ -47,15 +47,23 @@ void check_views(const Recipe& r) {
 
 void check_method(const Recipe& r) {
   require(r.method == "simsiam" || r.method == "simclr" || r.stop_gradient, "method.stop_gradient", "false",
-          "targets that are a moving average get no gradient; only simsiam and simclr run without the wall");
+          "the targets of byol, moco and swav get no gradient; only simsiam and simclr run without the wall");
   in_range("method.target_momentum", r.target_momentum, 0.0, 1.0);
   in_range("method.temperature", r.temperature, 1e-3, 1e3);
   in_range<int64_t>("method.queue", r.queue, 1, 1 << 20);
   in_range<int64_t>("method.views", r.view_count, 2, 4);
-  if (r.method != "simclr" && r.method != "moco") return;
+  in_range<int64_t>("method.prototypes", r.prototypes, 2, 65536);
+  in_range("method.epsilon", r.epsilon, 0.001, 10.0);
+  in_range<int64_t>("method.sinkhorn_iterations", r.sinkhorn_iterations, 1, 100);
+  in_range<int64_t>("method.freeze_prototypes", r.freeze_prototypes, 0, 1000000);
   const auto for_it = [&](bool good, const char* key, const std::string& value, const char* what) {
     require(good, key, value, fmt::format("{} {}", r.method, what).c_str());
   };
+  if (r.method == "swav") {
+    for_it(r.predictor == "none", "predictor.kind", r.predictor, "has no predictor; choose none");
+    for_it(r.symmetry == "symmetric", "method.symmetry", r.symmetry, "swaps all views; choose symmetric");
+  }
+  if (r.method != "simclr" && r.method != "moco") return;
   for_it(r.similarity == "cosine", "method.similarity", r.similarity,
          "compares by the cosine; choose cosine");
   for_it(r.view_count == 2, "method.views", fmt::format("{}", r.view_count), "takes two views; choose 2");
@@ -159,6 +167,19 @@ SimSiamConfig simsiam_config(const Recipe& r, int height, int width, int channel
                                             : Y::asymmetric_2x;
   c.views = static_cast<int>(r.view_count);
   c.form = r.form == "batched" ? ViewForm::batched : ViewForm::branch;
+  return c;
+}
+
+SwavConfig swav_config(const Recipe& r, const SimSiamConfig& common) {
+  SwavConfig c;
+  c.encoder = common.encoder;
+  c.prototypes = static_cast<int>(r.prototypes);
+  c.epsilon = r.epsilon;
+  c.temperature = r.temperature;
+  c.sinkhorn_iterations = static_cast<int>(r.sinkhorn_iterations);
+  c.freeze_epochs = r.freeze_prototypes;
+  c.views = common.views;
+  c.form = common.form;
   return c;
 }
 

@@ -34,6 +34,7 @@ TrainingStep::~TrainingStep() = default;
 
 void TrainingStep::start(const StepInputs& inputs, bool with_rank) {
   ENSURE(in_flight() < kMostInFlight, "training step: {} are in flight; take one first", in_flight());
+  if (model_.method().enter_epoch(inputs.epoch)) forget_graphs();
   feed_.bring(inputs.epoch, inputs.index);
   optimizer_->set_rates(inputs.rate, inputs.predictor_rate);
   Launched launched{.place = place_, .with_rank = with_rank, .view_seconds = 0};
