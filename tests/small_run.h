@@ -41,7 +41,8 @@ inline Recipe small_recipe_of(const std::string& method) {
   Recipe recipe = small_recipe();
   recipe.method = method;
   recipe.queue = 6 * recipe.batch;
-  if (method == "moco" || method == "simclr") recipe.predictor = "none";
+  recipe.prototypes = 64;
+  if (method == "moco" || method == "simclr" || method == "swav") recipe.predictor = "none";
   recipe.stop_gradient = method != "simclr";
   return recipe;
 }

@@ -172,7 +172,7 @@ TEST_CASE("of walled SimCLR the gradient is that of the loss whose keys stand st
   CHECK(distance(analytic, toy.differences(with_still_keys)) < 1e-6);
 }
 
-TEST_CASE("both forms of the views give one loss and one gradient", "[simclr][moco]") {
+TEST_CASE("branch and batched SimCLR and MoCo agree", "[simclr][moco]") {
   const auto both = [](auto make) {
     Toy branch = make(ViewForm::branch), batched = make(ViewForm::batched);
     CHECK(branch.loss() == Approx(batched.loss()).epsilon(1e-13));

@@ -106,6 +106,7 @@ void Registry::add_all() {
   add_augment(*this);
   add_sgd(*this);
   add_lars(*this);
+  add_sinkhorn(*this);
   add_conv2d(*this);
   add_gemm(*this);
   add_pool(*this);

@@ -67,6 +67,7 @@ void add_cosine_loss(Registry&);
 void add_augment(Registry&);
 void add_sgd(Registry&);
 void add_lars(Registry&);
+void add_sinkhorn(Registry&);
 void add_conv2d(Registry&);
 void add_gemm(Registry&);
 void add_pool(Registry&);

@@ -16,6 +16,7 @@
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
 #include "kernels/sgd.h"
+#include "kernels/sinkhorn.h"
 #include "kernels/softmax_loss.h"
 #include "kernels/topk.h"
 
@@ -95,6 +96,12 @@ Work work_of(const LarsStep<T>& c) {
   double n = 0;
   for (int k = 0; k < c.chunks; ++k) n += c.chunk[k].count;
   return {n * (7 * sizeof(Acc<T>) + (c.compute ? sizeof(T) : 0)), 12 * n};
+}
+/// The scores once per division, of columns and of rows; the last one writes log q.
+template <class T>
+Work work_of(const Sinkhorn<T>& c) {
+  const double n = double(c.rows) * c.channels;
+  return {n * sizeof(T) * (2 * c.iterations + 1), 8 * n * c.iterations};
 }
 template <class T>
 Work work_of(const MovingAverage<T>& c) {
