@@ -37,10 +37,18 @@ Recipe recipe_of_run(const TrainOptions& o, const std::string& from) {
   return read_recipe(written);
 }
 
+/// As its paper writes it.
+std::string title_of(const Recipe& recipe) {
+  if (recipe.method == "byol") return "BYOL";
+  if (recipe.method == "simclr") return "SimCLR";
+  if (recipe.method == "moco") return "MoCo v2";
+  return recipe.method == "swav" ? "SwAV" : "SimSiam";
+}
+
 /// A page that cannot be written is not worth a run's result.
 void draw_curves(const TrainOptions& o, const Recipe& recipe, Progress& progress) {
   try {
-    view::Page page(fmt::format("{} on {}", recipe.method == "byol" ? "BYOL" : "SimSiam", recipe.data));
+    view::Page page(fmt::format("{} on {}", title_of(recipe), recipe.data));
     const Curves curves = read_curves(o.out + "/metrics.jsonl", recipe.method);
     add_curves(page, recipe, {&curves});
     write_file(o.out + "/curves.html", page.html());
