@@ -23,7 +23,7 @@ const Recipe& checked(const Recipe& recipe) {
 std::unique_ptr<Method> method_of(const Recipe& r, const SimSiamConfig& config) {
   if (r.method == "byol") return std::make_unique<Byol>(config, r.target_momentum);
   if (r.method == "simclr") return std::make_unique<Simclr>(config, r.temperature);
-  if (r.method == "swav") return std::make_unique<Swav>(swav_config(r, config));
+  if (r.method == "swav") return std::make_unique<Swav>(config, swav_config(r));
   if (r.method == "moco")
     return std::make_unique<Moco>(config,
                                   MocoConfig{r.temperature, r.target_momentum, static_cast<int>(r.queue)});

@@ -91,7 +91,7 @@ void check_recipe(const Recipe& recipe);
 
 /// The method a recipe describes, for images of the given size.
 SimSiamConfig simsiam_config(const Recipe& recipe, int height, int width, int channels);
-SwavConfig swav_config(const Recipe& recipe, const SimSiamConfig& common);
+SwavConfig swav_config(const Recipe& recipe);
 DType activation_type(const Recipe& recipe);
 /// True when projector.output_scale is set: z is then so small that rounding of bf16 or TF32 gradients would
 /// move the output norm's shift (docs/decisions.md).

@@ -62,6 +62,8 @@ void check_method(const Recipe& r) {
   if (r.method == "swav") {
     for_it(r.predictor == "none", "predictor.kind", r.predictor, "has no predictor; choose none");
     for_it(r.symmetry == "symmetric", "method.symmetry", r.symmetry, "swaps all views; choose symmetric");
+    for_it(r.similarity == "cosine", "method.similarity", r.similarity,
+           "compares codes by their cross entropy in any case; leave cosine");
   }
   if (r.method != "simclr" && r.method != "moco") return;
   for_it(r.similarity == "cosine", "method.similarity", r.similarity,
@@ -170,17 +172,12 @@ SimSiamConfig simsiam_config(const Recipe& r, int height, int width, int channel
   return c;
 }
 
-SwavConfig swav_config(const Recipe& r, const SimSiamConfig& common) {
-  SwavConfig c;
-  c.encoder = common.encoder;
-  c.prototypes = static_cast<int>(r.prototypes);
-  c.epsilon = r.epsilon;
-  c.temperature = r.temperature;
-  c.sinkhorn_iterations = static_cast<int>(r.sinkhorn_iterations);
-  c.freeze_epochs = r.freeze_prototypes;
-  c.views = common.views;
-  c.form = common.form;
-  return c;
+SwavConfig swav_config(const Recipe& r) {
+  return {.prototypes = static_cast<int>(r.prototypes),
+          .epsilon = r.epsilon,
+          .temperature = r.temperature,
+          .sinkhorn_iterations = static_cast<int>(r.sinkhorn_iterations),
+          .freeze_epochs = r.freeze_prototypes};
 }
 
 DType activation_type(const Recipe& r) {

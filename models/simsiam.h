@@ -35,6 +35,8 @@ class SimSiam : public Method {
   int views() const override;
 
  protected:
+  /// z and p of one view, or of all of them in one batch.
+  virtual View online(Pass& pass, const Var& x);
   /// What view j's prediction is compared with, for each j that is a target: here its own z, behind the wall.
   virtual std::vector<Var> targets(Tape& tape, const Tensor& views, const std::vector<View>& online);
   /// The loss of predictions against targets: here the mean similarity over directions.
@@ -45,8 +47,6 @@ class SimSiam : public Method {
   Encoder& encoder() { return encoder_; }
 
  private:
-  View online(Pass& pass, const Var& x);
-
   SimSiamConfig config_;
   Encoder encoder_;
   std::unique_ptr<MlpHead> predictor_;  // null without one

@@ -19,7 +19,8 @@ struct SmallSwav {
 
   explicit SmallSwav(ViewForm form = ViewForm::batched, int views_per_image = 2,
                      DType activations = DType::f64)
-      : method(config(form, views_per_image)), slab(pool, activations, [&](Visitor& v) { method.visit(v); }) {
+      : method(config(form, views_per_image), {.prototypes = 7, .epsilon = 0.5}),
+        slab(pool, activations, [&](Visitor& v) { method.visit(v); }) {
     pool.set_poison(true);
     slab.initialize(1);
     const Shape shape{views_per_image, 5, 2, 2, 3};
@@ -27,11 +28,10 @@ struct SmallSwav {
       views = Tensor::of(pool, shape, random<decltype(zero)>(size_t(shape.count()), 17));
     });
   }
-  static SwavConfig config(ViewForm form, int views) {
-    SwavConfig c;
+  static SimSiamConfig config(ViewForm form, int views) {
+    SimSiamConfig c;
     c.encoder = toy_config().encoder;
-    c.prototypes = 7;
-    c.epsilon = 0.5;
+    c.predictor = SimSiamConfig::Predictor::none;
     c.views = views;
     c.form = form;
     return c;
@@ -212,6 +212,9 @@ TEST_CASE("a recipe of SwAV that asks for what it has not is refused", "[swav][r
   recipe.symmetry = "asymmetric";
   CHECK_THROWS_WITH(check_recipe(recipe), Catch::Contains("method.symmetry"));
   recipe.symmetry = "symmetric";
+  recipe.similarity = "cross_entropy";
+  CHECK_THROWS_WITH(check_recipe(recipe), Catch::Contains("method.similarity"));
+  recipe.similarity = "cosine";
   recipe.stop_gradient = false;
   CHECK_THROWS_WITH(check_recipe(recipe), Catch::Contains("method.stop_gradient"));
 }

@@ -50,10 +50,12 @@ void add_curves(view::Page& page, const Recipe& recipe, const std::vector<const 
     chart.lines = std::move(lines);
     page.figure(view::to_svg(chart), caption);
   };
-  if (recipe.similarity == "cosine")
+  const bool cosines =
+      recipe.similarity == "cosine" && (recipe.method == "simsiam" || recipe.method == "byol");
+  if (cosines)
     figure("Loss", &Curves::step, &Curves::loss, {{"least possible", -1}},
            "Without the wall the loss runs towards -1: all images get the same representation.");
-  else figure("Loss", &Curves::step, &Curves::loss, {}, "Cross entropy of the target and the prediction.");
+  else figure("Loss", &Curves::step, &Curves::loss, {}, "Cross entropy of the targets and the predictions.");
   figure("Spread", &Curves::step, &Curves::spread, {{"healthy", 1}},
          "sqrt(d) times the mean standard deviation of the channels of z/|z|: 1 healthy, 0 collapsed.");
   figure("Effective rank", &Curves::rank_step, &Curves::rank, {},
