@@ -1,5 +1,5 @@
 #pragma once
-// Singular values by Eigen, in a file of their own that compiles no faster than it must.
+// Singular values by Eigen, in a file of its own: it takes long to compile.
 #include <cstdint>
 #include <vector>
 
